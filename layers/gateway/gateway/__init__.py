@@ -1,0 +1,1 @@
+"""The StudioLM Chat Completions API: one generation path for every AWS event source."""

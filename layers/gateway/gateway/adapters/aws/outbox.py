@@ -1,0 +1,43 @@
+"""The outbox on SQS: where a settlement waits that the table would not take."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from botocore.exceptions import ClientError
+from pydantic import TypeAdapter
+
+from gateway.adapters.aws._errors import TRANSPORT_ERRORS
+from gateway.adapters.aws.clients import Clients
+from gateway.adapters.aws.threads import call
+from gateway.domain.errors import Unsettled
+from gateway.domain.usage import Settlement
+
+_FORM = TypeAdapter(Settlement)
+
+
+@dataclass(frozen=True, slots=True)
+class SqsOutbox:
+    """Keeps the promises of `ports.Outbox`."""
+
+    clients: Clients
+    queue_url: str
+
+    async def put(self, settlement: Settlement) -> None:
+        """See `ports.Outbox.put`."""
+        try:
+            await call(
+                self.clients.get("sqs").send_message, QueueUrl=self.queue_url, MessageBody=write_message(settlement)
+            )
+        except (*TRANSPORT_ERRORS, ClientError):
+            raise Unsettled(settlement.lease.request_id) from None
+
+
+def write_message(settlement: Settlement) -> str:
+    """The body of a message that holds this settlement."""
+    return _FORM.dump_json(settlement).decode()
+
+
+def read_message(body: str) -> Settlement:
+    """The settlement in a message's body. Raises ValueError for anything else."""
+    return _FORM.validate_json(body)

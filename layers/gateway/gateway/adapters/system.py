@@ -1,0 +1,52 @@
+"""The process's own clock and its own randomness."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import secrets
+import time
+
+from gateway.domain.keys import ACCOUNT_ID_LENGTH, ID_ALPHABET, KEY_ID_LENGTH, SECRET_ALPHABET, SECRET_LENGTH
+
+REQUEST_ID_LENGTH = 24
+
+
+class SystemClock:
+    """Keeps the promises of `ports.Clock`."""
+
+    def now_s(self) -> float:
+        """See `ports.Clock.now_s`."""
+        return time.time()
+
+    async def sleep(self, seconds: float) -> None:
+        """See `ports.Clock.sleep`."""
+        await asyncio.sleep(seconds)
+
+    def jitter(self) -> float:
+        """See `ports.Clock.jitter`."""
+        return random.random()  # noqa: S311 - spreads retries, guards nothing
+
+
+class SystemIds:
+    """Keeps the promises of `ports.Ids`; `secrets` asks the kernel, so a restored snapshot repeats nothing."""
+
+    def request_id(self) -> str:
+        """See `ports.Ids.request_id`."""
+        return _token(SECRET_ALPHABET, REQUEST_ID_LENGTH)
+
+    def account_id(self) -> str:
+        """See `ports.Ids.account_id`."""
+        return _token(ID_ALPHABET, ACCOUNT_ID_LENGTH)
+
+    def key_id(self) -> str:
+        """See `ports.Ids.key_id`."""
+        return _token(ID_ALPHABET, KEY_ID_LENGTH)
+
+    def key_secret(self) -> str:
+        """See `ports.Ids.key_secret`."""
+        return _token(SECRET_ALPHABET, SECRET_LENGTH)
+
+
+def _token(alphabet: str, length: int) -> str:
+    return "".join(secrets.choice(alphabet) for _ in range(length))

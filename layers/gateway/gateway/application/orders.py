@@ -1,0 +1,199 @@
+"""From a valid request to an order: what the engine is to be asked, and how much of the quota that may take."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from gateway.application.choices import Choice
+from gateway.application.generation import Order
+from gateway.application.ports import Ids
+from gateway.catalogue import Catalogue
+from gateway.domain.admission import estimate_prompt_tokens
+from gateway.domain.answer import Kind
+from gateway.domain.chat import ChatRequest, CompletionRequest, Sampling, unsupported
+from gateway.domain.engine import COUNT_EVERY_CHUNK
+from gateway.domain.errors import InvalidRequest, NotFound
+from gateway.domain.keys import ApiKey
+from gateway.domain.models import Model
+from gateway.domain.prompt import fold_messages
+from gateway.domain.response_format import ResponseFormat, engine_response_format, parse_response_format
+from gateway.domain.shaping import JsonShaper, PlainShaper, Shaper
+from gateway.domain.tool_answer import ToolAnswerShaper
+from gateway.domain.tools import ToolPlan, answer_format, parse_tools, render_instructions, written
+
+CHAT = "/v1/chat/completions"
+COMPLETIONS = "/v1/completions"
+
+LONGEST_TOKEN_BYTES = 48
+"""No vocabulary we serve has a token of more bytes (runs of blanks are the longest): a prompt of more than this
+times the context can't fit, whatever the engine counts."""
+
+Body = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Orders:
+    """Makes orders from requests. Everything that can be refused without I/O is refused here."""
+
+    catalogue: Catalogue
+    ids: Ids
+
+    def model(self, id_: str) -> Model:
+        """The model of this id. Raises NotFound; never another model."""
+        model = self.catalogue.models.get(id_)
+        if model is None:
+            raise NotFound(
+                f"The model {id_!r:.80} does not exist. GET /v1/models lists those that do.",
+                param="model",
+                reason="model_not_found",
+            )
+        return model
+
+    def of_chat(self, request: ChatRequest, *, key: ApiKey) -> Order:
+        """The order of a chat request. Raises InvalidRequest, NotFound."""
+        model = self.model(request.model)
+        if request.web_search not in (False, None):
+            raise unsupported("web_search", "Leave it out or send false.")
+        plan = parse_tools(request.tools, request.tool_choice, request.parallel_tool_calls)
+        form = parse_response_format(request.response_format)
+        if plan is not None and form is not None and form.core is not None:
+            raise unsupported("response_format", "It can't be combined with 'tools'; leave one of them out.")
+        if plan is not None and request.logprobs:
+            raise unsupported("logprobs", "It can't be combined with 'tools'; leave one of them out.")
+        answer_form = answer_format(plan) if plan is not None else form
+        instructions = render_instructions(plan) if plan is not None else _json_instructions(form)
+        messages: Sequence[Mapping[str, Any]] = request.messages
+        if instructions:
+            messages = [{"role": "system", "content": instructions}, *messages]
+        body = self._body(request, model=model, messages=fold_messages(messages, model=model))
+        body |= engine_response_format(answer_form, dialect=model.dialect)
+        body |= _scoring(request)
+        return self._order(
+            request,
+            key=key,
+            model=model,
+            endpoint=CHAT,
+            kind="chat",
+            bodies=[body],
+            new_shaper=self._shaper_maker(plan, form),
+        )
+
+    def of_completion(self, request: CompletionRequest, *, key: ApiKey) -> Order:
+        """The order of a text completion: each prompt is asked as one user message, for the models are chat models."""
+        model = self.model(request.model)
+        bodies = [
+            self._body(request, model=model, messages=fold_messages([{"role": "user", "content": prompt}], model=model))
+            for prompt in request.prompt
+        ]
+        return self._order(
+            request, key=key, model=model, endpoint=COMPLETIONS, kind="text", bodies=bodies, new_shaper=PlainShaper
+        )
+
+    def _shaper_maker(self, plan: ToolPlan | None, form: ResponseFormat | None) -> Callable[[], Shaper]:
+        if plan is not None:
+            return lambda: ToolAnswerShaper(lambda: f"call_{self.ids.request_id()}")
+        if form is not None and form.core is not None:
+            return lambda: JsonShaper(form.top)
+        return PlainShaper
+
+    def _body(self, request: Sampling, *, model: Model, messages: list[dict[str, Any]]) -> Body:
+        size = _text_bytes(messages)
+        if size > model.context_tokens * LONGEST_TOKEN_BYTES:
+            raise InvalidRequest(
+                f"The prompt has {size} bytes of text, at least {size // LONGEST_TOKEN_BYTES} tokens; "
+                f"the model's context holds {model.context_tokens}. Shorten the messages.",
+                param="messages",
+                reason="context_length_exceeded",
+            )
+        body: Body = {
+            "model": model.id,
+            "messages": messages,
+            "stream": True,
+            "temperature": request.temperature,
+            "top_p": request.top_p,
+            "frequency_penalty": request.frequency_penalty,
+            "presence_penalty": request.presence_penalty,
+            "max_tokens": min(request.completion_limit, model.max_completion_tokens),
+            **COUNT_EVERY_CHUNK[model.dialect],
+        }
+        optional = {"top_k": request.top_k, "min_p": request.min_p, "stop": request.stop, "seed": request.seed}
+        return body | {name: value for name, value in optional.items() if value is not None}
+
+    def _order(
+        self,
+        request: Sampling,
+        *,
+        key: ApiKey,
+        model: Model,
+        endpoint: str,
+        kind: Kind,
+        bodies: Sequence[Body],
+        new_shaper: Callable[[], Shaper],
+    ) -> Order:
+        choices = [
+            Choice(
+                index=position * request.n + repeat,
+                body=_reseeded(body, repeat),
+                new_shaper=new_shaper,
+                counts_prompt=repeat == 0,
+            )
+            for position, body in enumerate(bodies)
+            for repeat in range(request.n)
+        ]
+        prompts = sum(
+            estimate_prompt_tokens(_text_bytes(body["messages"]), messages=len(body["messages"])) for body in bodies
+        )
+        return Order(
+            request_id=self.ids.request_id(),
+            key=key,
+            model=model,
+            endpoint=endpoint,
+            kind=kind,
+            choices=choices,
+            reserved_tokens=prompts + sum(choice.body["max_tokens"] for choice in choices),
+            stream=request.stream,
+        )
+
+
+def _reseeded(body: Body, repeat: int) -> Body:
+    """The n-th choice of a seeded request has a seed of its own, or all choices would be the same."""
+    return body | {"seed": body["seed"] + repeat} if repeat and "seed" in body else body
+
+
+def _scoring(request: ChatRequest) -> Body:
+    body: Body = {}
+    if request.logprobs:
+        body |= {"logprobs": True, "top_logprobs": request.top_logprobs or 0}
+    elif request.top_logprobs:
+        raise InvalidRequest("'top_logprobs' needs 'logprobs': true.", param="top_logprobs")
+    if request.logit_bias:
+        for token in request.logit_bias:
+            if not token.isdecimal():
+                raise InvalidRequest(
+                    f"'logit_bias' takes token ids of the model as keys, got {token!r:.40}.", param="logit_bias"
+                )
+        body["logit_bias"] = request.logit_bias
+    return body
+
+
+def _json_instructions(form: ResponseFormat | None) -> str:
+    """Tells the model what its decoding is constrained to: without it, small models fill JSON with blanks."""
+    if form is None or form.core is None:
+        return ""
+    if isinstance(form.schema, dict):
+        return f"Answer with JSON only, matching this JSON Schema: {written(form.schema)}"
+    return "Answer with JSON only."
+
+
+def _text_bytes(messages: Sequence[Mapping[str, Any]]) -> int:
+    return sum(
+        len(text.encode())
+        for message in messages
+        for text in (
+            [message["content"]]
+            if isinstance(message["content"], str)
+            else [part.get("text", "") for part in message["content"]]
+        )
+    )

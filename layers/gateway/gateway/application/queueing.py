@@ -1,0 +1,79 @@
+"""Getting a slot at the model: at once, or after a bounded wait in a fair line."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gateway.application.ports import Clock, Lines
+from gateway.domain.line import INTERACTIVE, Line, Waiter, waited_too_long
+
+POLL_S = (0.2, 1.0)
+"""A waiter looks this often: quick at first, slower as it waits; a look is one consistent read of the item."""
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """The line before a model.
+
+    `wait_s` bounds the wait; `max_waiting_per_slot` bounds the line, so that who joins it has a chance in that time.
+    """
+
+    lines: Lines
+    clock: Clock
+    wait_s: float
+    max_waiting_per_slot: int = 4
+
+    async def enter(
+        self, model: str, *, request_id: str, account_id: str, hold_s: float, rank: int = INTERACTIVE
+    ) -> None:
+        """Returns when the request holds a slot, for at most `hold_s`.
+
+        Raises ServiceUnavailable: no copy is ready, the line is full, or no slot came free in time. Then nothing is
+        held.
+        """
+        now_s = self.clock.now_s()
+        line = await self.lines.take(model, request_id=request_id, account_id=account_id, deadline_s=now_s + hold_s)
+        if line is None:
+            return
+        if line.dead(now_s):
+            await self.lines.remove_dead(line, now_s=now_s)
+            line = await self.lines.look(model)
+        self._refuse(line)
+        waiter = Waiter(
+            request_id=request_id, account_id=account_id, since_s=now_s, deadline_s=now_s + self.wait_s + 5, rank=rank
+        )
+        if not await self.lines.join(model, waiter, max_waiting=self._max_waiting(line)):
+            line = await self.lines.look(model)
+            self._refuse(line)
+            raise waited_too_long(line)
+        try:
+            await self._wait(waiter, model=model, until_s=now_s + self.wait_s, hold_s=hold_s)
+        except BaseException:
+            await self.lines.leave(model, request_id)
+            raise
+
+    async def _wait(self, waiter: Waiter, *, model: str, until_s: float, hold_s: float) -> None:
+        shortest_s, longest_s = POLL_S
+        pause_s = shortest_s
+        while True:
+            line = await self.lines.look(model)
+            now_s = self.clock.now_s()
+            if line.dead(now_s):
+                await self.lines.remove_dead(line, now_s=now_s)
+            elif line.is_turn_of(waiter.request_id, now_s):
+                if await self.lines.take_turn(model, waiter, deadline_s=now_s + hold_s):
+                    return
+            elif line.status != "ready":
+                self._refuse(line)
+            if now_s >= until_s:
+                raise waited_too_long(line)
+            await self.clock.sleep(pause_s * (0.5 + self.clock.jitter()))
+            pause_s = min(longest_s, pause_s * 1.5)
+
+    def _max_waiting(self, line: Line) -> int:
+        return max(1, line.slots * self.max_waiting_per_slot)
+
+    def _refuse(self, line: Line) -> None:
+        refusal = line.refusal(max_waiting=self._max_waiting(line))
+        if refusal is not None:
+            raise refusal

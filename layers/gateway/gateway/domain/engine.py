@@ -1,0 +1,138 @@
+"""How the two engines speak: the body they take, the chunks they send, the refusals they give.
+
+Both take OpenAI chat bodies; what differs is in the tables here. Both are asked to tell their counts with every
+chunk, so that a stream cut in the middle still ends with the engine's own numbers.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pydantic_core import from_json
+
+from gateway.domain.errors import GatewayError, InvalidRequest, ServerError, ServiceUnavailable
+from gateway.domain.usage import Tokens
+
+COUNT_EVERY_CHUNK: Mapping[str, Mapping[str, Any]] = {
+    "llama.cpp": {"timings_per_token": True, "stream_options": {"include_usage": True}},
+    "vllm": {"stream_options": {"include_usage": True, "continuous_usage_stats": True}},
+}
+
+_CONTEXT_NUMBERS = (
+    # vLLM: "This model's maximum context length is 8192 tokens. However, you requested 9000 tokens (8900 in the
+    # messages, 100 in the completion)"; later versions: "... your request has 8900 input tokens"
+    re.compile(
+        r"maximum context length is (?P<limit>\d+) tokens.*?(?P<prompt>\d+) (?:in the messages|input tokens)", re.S
+    ),
+    re.compile(r"prompt \(length (?P<prompt>\d+)\).*?(?:max_model_len|maximum model length) of (?P<limit>\d+)", re.S),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class EngineChunk:
+    """One chunk of an engine's stream, reduced to what an answer is made of.
+
+    `tokens` are the engine's counts so far, None where the chunk tells none. `final_usage` marks the engine's own
+    closing count.
+    """
+
+    text: str = ""
+    finish_reason: str | None = None
+    tokens: Tokens | None = None
+    final_usage: bool = False
+    logprobs: Mapping[str, Any] | None = None
+    tool_calls: tuple[Mapping[str, Any], ...] = ()
+
+
+class ContextExceeded(InvalidRequest):
+    """The prompt does not fit the model's context; both numbers are in tokens."""
+
+    def __init__(self, *, prompt_tokens: int, context_tokens: int) -> None:
+        super().__init__(
+            f"The prompt has {prompt_tokens} tokens; the model's context holds {context_tokens}. Shorten the messages.",
+            param="messages",
+            reason="context_length_exceeded",
+        )
+        self.prompt_tokens = prompt_tokens
+        self.context_tokens = context_tokens
+
+
+def parse_chunk(data: bytes) -> EngineChunk | Literal["done"]:
+    """The chunk in one event's data, or `done` for the end mark.
+
+    Raises GatewayError for an error event, ServerError where the data is no chunk.
+    """
+    if data == b"[DONE]":
+        return "done"
+    try:
+        chunk = from_json(data)
+        if "error" not in chunk:
+            return _chunk_of(chunk)
+        refusal = translate_refusal(_status_of(chunk), chunk)
+    except (ValueError, TypeError, KeyError, AttributeError):
+        raise ServerError(reason="stream_broken") from None
+    raise refusal
+
+
+def _chunk_of(chunk: Mapping[str, Any]) -> EngineChunk:
+    choices = chunk.get("choices")
+    tokens, final = _tokens_of(chunk)
+    if not choices:
+        return EngineChunk(tokens=tokens, final_usage=final)
+    choice = choices[0]
+    delta = choice.get("delta") or {}
+    return EngineChunk(
+        delta.get("content") or "",
+        choice.get("finish_reason"),
+        tokens,
+        final,
+        choice.get("logprobs"),
+        tuple(delta.get("tool_calls") or ()),
+    )
+
+
+def _tokens_of(chunk: Mapping[str, Any]) -> tuple[Tokens | None, bool]:
+    usage = chunk.get("usage")
+    if usage is not None:
+        return Tokens(usage.get("prompt_tokens", 0), usage.get("completion_tokens", 0)), not chunk.get("choices")
+    timings = chunk.get("timings")
+    if timings is not None:
+        return Tokens(timings["cache_n"] + timings["prompt_n"], timings["predicted_n"]), False
+    return None, False
+
+
+def _status_of(chunk: Mapping[str, Any]) -> int:
+    error = chunk["error"]
+    code = error.get("code") if isinstance(error, dict) else None
+    return code if isinstance(code, int) else 500
+
+
+def translate_refusal(status: int, body: Mapping[str, Any] | bytes | str) -> GatewayError:
+    """An engine's error status and body as ours.
+
+    Only what the client can mend becomes a 400, in our words: an engine's text may hold parts of a prompt.
+    """
+    if not isinstance(body, Mapping):
+        try:
+            parsed = from_json(body)
+        except ValueError:
+            parsed = {}
+        body = parsed if isinstance(parsed, dict) else {}
+    error = body.get("error", body)
+    error = error if isinstance(error, dict) else {"message": str(error)}
+    message = str(error.get("message", ""))
+    if error.get("type") == "exceed_context_size_error":
+        return ContextExceeded(prompt_tokens=int(error["n_prompt_tokens"]), context_tokens=int(error["n_ctx"]))
+    for form in _CONTEXT_NUMBERS:
+        if numbers := form.search(message):
+            return ContextExceeded(prompt_tokens=int(numbers["prompt"]), context_tokens=int(numbers["limit"]))
+    if status == 503:
+        return ServiceUnavailable("The model is loading.", reason="model_warming", retry_after_s=10)
+    if status == 429:
+        return ServiceUnavailable("The model is busy.", reason="line_full", retry_after_s=5)
+    if status in (400, 422):
+        return InvalidRequest("The model's engine refused the request: a parameter or the conversation's form.")
+    return ServerError(reason="engine_failed")

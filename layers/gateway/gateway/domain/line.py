@@ -1,0 +1,133 @@
+"""The line before a model's GPUs: who holds a slot, who waits, and whose turn it is.
+
+One item a model holds it all (DESIGN "The queue at the model"). A slot is taken by a conditional write that never
+lets `open` outgrow `slots`; the order of the line is judged here, by every waiter for itself, from the item as it
+last saw it. Two waiters that judge from different moments can swap places, never exceed the slots.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import ceil
+from typing import Literal
+
+from gateway.domain.errors import GatewayError, ServiceUnavailable
+
+ModelStatus = Literal["ready", "warming", "off"]
+
+WARMING_RETRY_S = 60
+"""From zero copies an instance takes minutes (FACTS "SageMaker"); asking once a minute is honest and cheap."""
+OFF_RETRY_S = 300
+INTERACTIVE = 0
+QUEUED = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Holder:
+    """A request that holds a slot until `deadline_s` at the latest."""
+
+    request_id: str
+    account_id: str
+    deadline_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waiter:
+    """A request in the line. `rank` is INTERACTIVE or QUEUED: queued work goes after all interactive."""
+
+    request_id: str
+    account_id: str
+    since_s: float
+    deadline_s: float
+    rank: int = INTERACTIVE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """A model's slots and its line as its item says at one moment. `service_s` is the recent mean time of a slot."""
+
+    model: str
+    status: ModelStatus
+    copies: int
+    slots: int
+    service_s: float
+    open: Mapping[str, Holder]
+    waiting: Mapping[str, Waiter]
+
+    @property
+    def demand(self) -> int:
+        """Requests that want a slot, held ones included: what the endpoint scales on."""
+        return len(self.open) + len(self.waiting)
+
+    def dead(self, now_s: float) -> list[Holder | Waiter]:
+        """Holders and waiters past their deadline: their process died."""
+        entries: list[Holder | Waiter] = [*self.open.values(), *self.waiting.values()]
+        return [entry for entry in entries if entry.deadline_s <= now_s]
+
+    def order(self, now_s: float) -> list[Waiter]:
+        """The living waiters, next first.
+
+        An account's n-th waiter counts as if the slots it holds and its n-1 earlier waiters were served before it:
+        a burst of one account stands behind every other account's first request, and within one account first come
+        is first served.
+        """
+        held = Counter(holder.account_id for holder in self.open.values() if holder.deadline_s > now_s)
+        alive = sorted(
+            (waiter for waiter in self.waiting.values() if waiter.deadline_s > now_s),
+            key=lambda waiter: (waiter.rank, waiter.since_s, waiter.request_id),
+        )
+        turns: list[tuple[int, int, float, str, Waiter]] = []
+        for waiter in alive:
+            turns.append((waiter.rank, held[waiter.account_id], waiter.since_s, waiter.request_id, waiter))
+            held[waiter.account_id] += 1
+        return [turn[-1] for turn in sorted(turns, key=lambda turn: turn[:-1])]
+
+    def is_turn_of(self, request_id: str, now_s: float) -> bool:
+        """Whether this waiter may take a slot now."""
+        free = self.slots - len(self.open)
+        return any(waiter.request_id == request_id for waiter in self.order(now_s)[: max(0, free)])
+
+    def expected_wait_s(self) -> int:
+        """Whole seconds until a newcomer would have a slot, from the recent service time; at least 1."""
+        ahead = len(self.waiting) + 1 if len(self.open) >= self.slots else 1
+        return max(1, ceil(self.service_s * ahead / max(1, self.slots)))
+
+    def refusal(self, *, max_waiting: int) -> GatewayError | None:
+        """Why a newcomer can't even wait, or None where it may join the line."""
+        if self.status != "ready":
+            return not_ready(self.model, self.status)
+        if len(self.waiting) >= max_waiting:
+            return ServiceUnavailable(
+                f"All {self.slots} places of the model are taken and {len(self.waiting)} requests wait for one.",
+                reason="line_full",
+                retry_after_s=self.expected_wait_s(),
+            )
+        return None
+
+
+def not_ready(model: str, status: ModelStatus) -> ServiceUnavailable:
+    """The refusal of a model with no copy: being woken, or switched off by the owner."""
+    if status == "warming":
+        return ServiceUnavailable(
+            f"The model '{model}' has no running copy and is being started. Retry later.",
+            reason="model_warming",
+            retry_after_s=WARMING_RETRY_S,
+        )
+    return ServiceUnavailable(
+        f"The model '{model}' is in the catalogue and not served here. On a local run give its file: "
+        f"MODEL_PATHS={model}=/path/to/file.gguf (get it with: python -m infra.local.pull {model}); "
+        "on AWS deploy its endpoint.",
+        reason="model_off",
+        retry_after_s=OFF_RETRY_S,
+    )
+
+
+def waited_too_long(line: Line) -> ServiceUnavailable:
+    """The refusal of a request that stood in the line for as long as it may."""
+    return ServiceUnavailable(
+        "No place at the model came free in time.",
+        reason="line_timeout",
+        retry_after_s=line.expected_wait_s(),
+    )

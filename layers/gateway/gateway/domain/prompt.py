@@ -1,0 +1,203 @@
+"""Any legal conversation as the templates of Gemma and SmolLM2 take it.
+
+They allow one leading system message and then user and assistant in strict alternation, have no tool role and
+no tool calls, and answer anything else with an error. What `fold_messages` makes of a conversation ends with a
+user turn always: behind an assistant's, llama.cpp would go on with that text instead of answering.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from gateway.domain.errors import InvalidRequest
+from gateway.domain.models import Model
+from gateway.domain.tools import written_calls
+
+Message = Mapping[str, Any]
+Part = dict[str, Any]
+
+_BLANK_LINE = "\n\n"
+_LATER_INSTRUCTIONS = "Instructions from the system:"
+_SYSTEM_ROLES = ("system", "developer")
+_ROLES = (*_SYSTEM_ROLES, "user", "assistant", "tool")
+
+
+def fold_messages(messages: Sequence[Message], *, model: Model) -> list[dict[str, Any]]:
+    """The conversation with nothing of it lost: at most one system message, then user and assistant in turn.
+
+    System and developer texts behind the first turn become part of the user's side, marked as instructions; so do
+    tool results, with the name of their tool. Calls are written as the model itself would write them.
+    Raises InvalidRequest naming the message and part that is not legal.
+    """
+    if not messages:
+        raise InvalidRequest("messages: expected at least one message; got none.", param="messages")
+    system: list[Part] = []
+    turns: list[tuple[str, list[Part]]] = []
+    called: dict[str, str] = {}
+    for index, message in enumerate(messages):
+        at = f"messages[{index}]"
+        role = _role(message, at)
+        parts = _READERS[role](message, at, called)
+        _check_images(parts, message, at, vision=model.vision)
+        if role in _SYSTEM_ROLES and not turns:
+            system += parts
+            continue
+        if role in _SYSTEM_ROLES and any(part["text"] for part in parts):
+            parts.insert(0, _text(_LATER_INSTRUCTIONS))
+        side = "assistant" if role == "assistant" else "user"
+        if not turns and side == "assistant":
+            turns.append(("user", []))
+        if not turns or turns[-1][0] != side:
+            turns.append((side, []))
+        turns[-1][1].extend(parts)
+    if not turns or turns[-1][0] == "assistant":
+        turns.append(("user", []))
+    leading = [("system", system)] if any(part["text"] for part in system) else []
+    return [{"role": role, "content": _joined(parts)} for role, parts in [*leading, *turns]]
+
+
+def _role(message: Message, at: str) -> str:
+    if not isinstance(message, Mapping):
+        raise _expected("an object", message, at)
+    role = message.get("role")
+    if role not in _ROLES:
+        raise _expected(f"one of {', '.join(_ROLES)}", role, f"{at}.role")
+    return str(role)
+
+
+def _read_system(message: Message, at: str, _called: dict[str, str]) -> list[Part]:
+    return _content(message, at)
+
+
+def _read_user(message: Message, at: str, _called: dict[str, str]) -> list[Part]:
+    parts = _content(message, at)
+    name = message.get("name")
+    if name is None:
+        return parts
+    if not isinstance(name, str):
+        raise _expected("a string", name, f"{at}.name")
+    return [_text(f"{name}:"), *parts] if name else parts
+
+
+def _read_assistant(message: Message, at: str, called: dict[str, str]) -> list[Part]:
+    if message.get("function_call") is not None:
+        param = f"{at}.function_call"
+        raise InvalidRequest(
+            f"{param}: function_call is not served; send tool_calls.", param=param, reason="unsupported_parameter"
+        )
+    calls, refusal = message.get("tool_calls"), message.get("refusal")
+    if not (refusal is None or isinstance(refusal, str)):
+        raise _expected("a string or null", refusal, f"{at}.refusal")
+    parts: list[Part] = []
+    if message.get("content") is not None:
+        parts += _content(message, at)
+    elif not calls and not refusal:
+        raise _expected("a string or a list of parts (null only beside tool_calls)", None, f"{at}.content")
+    if refusal:
+        parts.append(_text(refusal))
+    if calls:
+        _check_calls(calls, at)
+        called.update((call["id"], call["function"]["name"]) for call in calls)
+        parts.append(_text(written_calls(calls)))
+    return parts
+
+
+def _read_tool(message: Message, at: str, called: dict[str, str]) -> list[Part]:
+    call_id = message.get("tool_call_id")
+    if not isinstance(call_id, str):
+        raise _expected("the id of the call that this answers", call_id, f"{at}.tool_call_id")
+    parts = _content(message, at)
+    label = f"Result of {called[call_id]} ({call_id}):" if call_id in called else f"Result of {call_id}:"
+    text = "\n".join([label, *(part["text"] for part in parts if part["type"] == "text")])
+    return [_text(text), *(part for part in parts if part["type"] != "text")]
+
+
+_READERS: dict[str, Callable[[Message, str, dict[str, str]], list[Part]]] = {
+    "system": _read_system,
+    "developer": _read_system,
+    "user": _read_user,
+    "assistant": _read_assistant,
+    "tool": _read_tool,
+}
+
+
+def _check_calls(calls: Any, at: str) -> None:
+    if not isinstance(calls, list):
+        raise _expected("a list of calls", calls, f"{at}.tool_calls")
+    for index, call in enumerate(calls):
+        at_call = f"{at}.tool_calls[{index}]"
+        if not isinstance(call, Mapping):
+            raise _expected("an object", call, at_call)
+        if call.get("type", "function") != "function":
+            raise _expected('"function"', call["type"], f"{at_call}.type")
+        if not isinstance(call.get("id"), str):
+            raise _expected("a string", call.get("id"), f"{at_call}.id")
+        function = call.get("function")
+        if not isinstance(function, Mapping):
+            raise _expected("an object with name and arguments", function, f"{at_call}.function")
+        for field in ("name", "arguments"):
+            if not isinstance(function.get(field), str):
+                raise _expected("a string", function.get(field), f"{at_call}.function.{field}")
+
+
+def _content(message: Message, at: str) -> list[Part]:
+    content = message.get("content")
+    if isinstance(content, str):
+        return [_text(content)]
+    if not isinstance(content, list):
+        raise _expected("a string or a list of parts", content, f"{at}.content")
+    return [_part(part, f"{at}.content[{index}]") for index, part in enumerate(content)]
+
+
+def _part(part: Any, at: str) -> Part:
+    if not isinstance(part, Mapping):
+        raise _expected("an object", part, at)
+    match part.get("type"):
+        case "text" | "refusal" as kind:
+            if not isinstance(part.get(kind), str):
+                raise _expected("a string", part.get(kind), f"{at}.{kind}")
+            return _text(part[kind])
+        case "image_url":
+            image = part.get("image_url")
+            url = image.get("url") if isinstance(image, Mapping) else None
+            if not isinstance(url, str):
+                raise _expected("a string", url, f"{at}.image_url.url")
+            return {"type": "image_url", "image_url": {"url": url}}
+        case other:
+            raise _expected("text or image_url", other, f"{at}.type")
+
+
+def _check_images(parts: list[Part], message: Message, at: str, *, vision: bool) -> None:
+    if all(part["type"] == "text" for part in parts):
+        return
+    index = next(i for i, part in enumerate(message["content"]) if part["type"] == "image_url")
+    param = f"{at}.content[{index}]"
+    if not vision:
+        raise InvalidRequest(f"{param}: expected text only, this model does not see; got an image.", param=param)
+    if message["role"] in (*_SYSTEM_ROLES, "assistant"):
+        raise InvalidRequest(f"{param}: expected an image in a user message only.", param=param)
+
+
+def _joined(parts: Sequence[Part]) -> str | list[Part]:
+    """One string, or, where there are images, parts with the neighbouring texts joined."""
+    joined: list[Part] = []
+    for part in parts:
+        if part["type"] != "text":
+            joined.append(part)
+        elif part["text"]:
+            if joined and joined[-1]["type"] == "text":
+                joined[-1] = _text(joined[-1]["text"] + _BLANK_LINE + part["text"])
+            else:
+                joined.append(part)
+    if any(part["type"] != "text" for part in joined):
+        return joined
+    return joined[0]["text"] if joined else ""
+
+
+def _text(text: str) -> Part:
+    return {"type": "text", "text": text}
+
+
+def _expected(what: str, came: Any, param: str) -> InvalidRequest:
+    return InvalidRequest(f"{param}: expected {what}; got {came!r:.80}.", param=param)

@@ -1,0 +1,75 @@
+"""From the engine's text to the deltas that a client sees.
+
+A shaper gets the text piece by piece and answers with deltas in OpenAI's shape, each of them
+`{"content": …}` or `{"tool_calls": […]}`. Stop strings are the engine's work: llama.cpp holds back
+what may become one across tokens and never emits it (`tests/contract/test_engine_enforces_schemas.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Protocol
+
+from gateway.domain.json_closer import JsonCloser, Top
+
+Delta = dict[str, Any]
+
+
+class Shaper(Protocol):
+    """Turns one choice's text into its deltas."""
+
+    def feed(self, text: str) -> list[Delta]:
+        """The deltas that this piece makes certain; none of them is empty."""
+        ...
+
+    def finish(self, reason: str) -> tuple[list[Delta], str]:
+        """The last deltas and the final finish_reason; `reason` is the engine's, `stop` or `length`."""
+        ...
+
+
+class PlainShaper:
+    """Text as it comes."""
+
+    def feed(self, text: str) -> list[Delta]:
+        return [{"content": text}] if text else []
+
+    def finish(self, reason: str) -> tuple[list[Delta], str]:
+        return [], reason
+
+
+class JsonShaper:
+    """JSON text that always parses in the end, wherever it was cut."""
+
+    def __init__(self, top: Top = "object") -> None:
+        self._closer = JsonCloser(top)
+
+    def feed(self, text: str) -> list[Delta]:
+        self._closer.feed(text)
+        return [{"content": text}] if text else []
+
+    def finish(self, reason: str) -> tuple[list[Delta], str]:
+        closing = self._closer.closing()
+        return ([{"content": closing}] if closing else []), reason
+
+
+def fold(deltas: Iterable[Delta]) -> dict[str, Any]:
+    """The assistant message that these deltas add up to; `content` is null beside tool calls without text."""
+    texts: list[str] = []
+    calls: dict[int, dict[str, Any]] = {}
+    for delta in deltas:
+        texts.append(delta.get("content", ""))
+        for piece in delta.get("tool_calls", ()):
+            _add_piece(calls, piece)
+    content = "".join(texts)
+    message: dict[str, Any] = {"role": "assistant", "content": content if content or not calls else None}
+    if calls:
+        message["tool_calls"] = [calls[index] for index in sorted(calls)]
+    return message
+
+
+def _add_piece(calls: dict[int, dict[str, Any]], piece: dict[str, Any]) -> None:
+    function = piece["function"]
+    if piece["index"] not in calls:
+        calls[piece["index"]] = {"id": piece["id"], "type": piece["type"], "function": dict(function)}
+    else:
+        calls[piece["index"]]["function"]["arguments"] += function["arguments"]

@@ -1,0 +1,1 @@
+"""The event face: envelopes of AWS event sources."""

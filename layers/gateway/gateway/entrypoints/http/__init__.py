@@ -1,0 +1,1 @@
+"""The HTTP face: FastAPI applications and the wire format."""

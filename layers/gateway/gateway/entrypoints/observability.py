@@ -1,0 +1,88 @@
+"""Logs and metrics: JSON lines and EMF through Powertools. Neither ever holds a prompt, an answer or a key."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+
+from aws_lambda_powertools import Logger
+from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools.metrics.provider.cloudwatch_emf.cloudwatch import AmazonCloudWatchEMFProvider
+
+from gateway.domain.line import Line
+from gateway.domain.usage import Settlement
+
+SERVICE = "gateway"
+
+
+def start_logging(level: str) -> Logger:
+    """JSON logs on standard output for everything under `gateway`."""
+    logger = Logger(service=SERVICE, level=level)
+    package = logging.getLogger("gateway")
+    package.handlers = logger.handlers
+    package.setLevel(level)
+    package.propagate = False
+    return logger
+
+
+@dataclass(frozen=True, slots=True)
+class Telemetry:
+    """What is said of each request once it is settled."""
+
+    logger: Logger
+    namespace: str
+
+    def settled(self, settlement: Settlement) -> None:
+        """One log line and one EMF record for a request."""
+        lease = settlement.lease
+        self.logger.info(
+            "request settled",
+            extra={
+                "lease": lease.request_id,
+                "account": lease.account_id,
+                "key_id": lease.key_id,
+                "model": lease.model,
+                "endpoint": lease.endpoint,
+                "status": settlement.status,
+                "http_status": settlement.http_status,
+                "finish_reason": settlement.finish_reason,
+                "stream": settlement.stream,
+                "prompt_tokens": settlement.tokens.prompt,
+                "completion_tokens": settlement.tokens.completion,
+                "cost_nano_usd": settlement.cost_nano_usd,
+                "first_token_ms": settlement.first_token_ms,
+                "duration_ms": settlement.duration_ms,
+            },
+        )
+        metrics = self._metrics(model=lease.model)
+        metrics.add_metric("Requests", MetricUnit.Count, 1)
+        metrics.add_metric("Errors", MetricUnit.Count, int(settlement.http_status >= 500))
+        metrics.add_metric("PromptTokens", MetricUnit.Count, settlement.tokens.prompt)
+        metrics.add_metric("CompletionTokens", MetricUnit.Count, settlement.tokens.completion)
+        metrics.add_metric("CostUSD", MetricUnit.NoUnit, settlement.cost_nano_usd / 1e9)
+        if settlement.first_token_ms is not None:
+            metrics.add_metric("FirstTokenTime", MetricUnit.Milliseconds, settlement.first_token_ms)
+        if settlement.tokens_per_s is not None:
+            metrics.add_metric("TokensPerSecond", MetricUnit.CountPerSecond, settlement.tokens_per_s)
+        metrics.add_metadata("status", settlement.status)
+        metrics.flush_metrics()
+
+    def demand(self, line: Line) -> None:
+        """How much a model is wanted: its endpoint scales on this."""
+        metrics = self._metrics(model=line.model)
+        metrics.add_metric("Demand", MetricUnit.Count, line.demand)
+        metrics.add_metric("DemandPerCopy", MetricUnit.Count, line.demand / max(1, line.copies))
+        metrics.add_metric("Waiting", MetricUnit.Count, len(line.waiting))
+        metrics.add_metric("Copies", MetricUnit.Count, line.copies)
+        metrics.flush_metrics()
+
+    def swept(self, leases: int) -> None:
+        """How many leases outlived their process."""
+        metrics = AmazonCloudWatchEMFProvider(namespace=self.namespace)
+        metrics.add_metric("LostRequests", MetricUnit.Count, leases)
+        metrics.flush_metrics()
+
+    def _metrics(self, *, model: str) -> AmazonCloudWatchEMFProvider:
+        metrics = AmazonCloudWatchEMFProvider(namespace=self.namespace)
+        metrics.add_dimension("Model", model)
+        return metrics

@@ -1,0 +1,38 @@
+"""The running service, and accounts in it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.http.asking import Asker
+from tests.support.engine_pieces import whole
+from tests.support.scripted_engine import Script, ScriptedEngine
+from tests.support.stack import OpenedAccount, Stack
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    stack = Stack(tmp_path_factory.mktemp("stack"))
+    yield stack
+    stack.stop()
+
+
+@pytest.fixture
+def engine(stack: Stack) -> ScriptedEngine:
+    """An engine that answers "Hello world" until the test gives it other scripts."""
+    engine = ScriptedEngine([Script(pieces=whole("Hello", " world"))])
+    stack.engine.engine = engine
+    return engine
+
+
+@pytest.fixture
+def account(stack: Stack) -> OpenedAccount:
+    return stack.open_account()
+
+
+@pytest.fixture
+def ask(stack: Stack, account: OpenedAccount) -> Asker:
+    """Asks the chat application as `account`."""
+    return Asker(stack.chat.port, account.authorization)

@@ -1,0 +1,147 @@
+"""How each function is set up: settings, deadlines, logs, layers, triggers."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import pytest
+from gateway.config import Settings
+
+from tests.infra.transformed import ROOT, resources, source, transformed, walk
+
+FUNCTIONS = resources(transformed(), "AWS::Lambda::Function")
+# Read by the runtime, by Python, by the adapter and by Powertools, not by us.
+OTHER_READERS = ("AWS_LAMBDA_", "AWS_LWA_", "POWERTOOLS_", "PYTHONPATH")
+
+
+def variables(function: str) -> dict[str, Any]:
+    """A function's environment."""
+    found: dict[str, Any] = FUNCTIONS[function]["Environment"]["Variables"]
+    return found
+
+
+def test_the_stack_has_the_four_functions() -> None:
+    assert sorted(FUNCTIONS) == ["AccountFunction", "ChatFunction", "OutboxFunction", "UpkeepFunction"]
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_a_function_is_given_only_variables_that_somebody_reads(function: str) -> None:
+    ours = {name for name in variables(function) if not name.startswith(OTHER_READERS)}
+    assert ours <= {field.upper() for field in Settings.model_fields}
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_the_settings_load_from_a_functions_environment(function: str) -> None:
+    environment = {
+        name: value if isinstance(value, str) else "from-the-stack" for name, value in variables(function).items()
+    }
+    Settings.from_environment(environment)
+
+
+def test_a_function_finds_its_table_its_outbox_and_its_models_in_the_same_stack() -> None:
+    for function in FUNCTIONS:
+        assert variables(function)["TABLE_NAME"] == {"Ref": "Table"}
+        assert variables(function)["OUTBOX_QUEUE_URL"] == {"Ref": "OutboxQueue"}
+        assert variables(function)["STACK_NAME"] == {"Ref": "AWS::StackName"}
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_a_function_runs_on_the_chosen_processor_and_is_traced(function: str) -> None:
+    assert FUNCTIONS[function]["Runtime"] == "python3.14"
+    assert FUNCTIONS[function]["Architectures"] == [{"Ref": "Architecture"}]
+    assert FUNCTIONS[function]["TracingConfig"] == {"Mode": "Active"}
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_a_function_logs_json_to_a_group_of_its_own_that_forgets(function: str) -> None:
+    logging = FUNCTIONS[function]["LoggingConfig"]
+    group = function.removesuffix("Function") + "Logs"
+    assert logging["LogFormat"] == "JSON"
+    assert logging["LogGroup"] == {"Ref": group}
+    assert resources(transformed(), "AWS::Logs::LogGroup")[group] == {"RetentionInDays": {"Ref": "LogRetentionDays"}}
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_no_function_logs_at_a_level_that_shows_prompts_or_hides_metrics(function: str) -> None:
+    assert FUNCTIONS[function]["LoggingConfig"]["ApplicationLogLevel"] == "INFO"
+    assert variables(function)["LOG_LEVEL"] == "INFO"
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_a_function_has_both_layers_of_this_stack(function: str) -> None:
+    built = resources(transformed(), "AWS::Lambda::LayerVersion")
+    assert len(built) == 2
+    assert [layer["Ref"] for layer in FUNCTIONS[function]["Layers"][:2]] == list(built)
+
+
+def test_only_the_chat_function_has_the_adapter_and_has_it_for_its_processor() -> None:
+    assert [function for function in FUNCTIONS if len(FUNCTIONS[function]["Layers"]) > 2] == ["ChatFunction"]
+    (arn, names) = FUNCTIONS["ChatFunction"]["Layers"][2]["Fn::Sub"]
+    assert arn == "arn:${AWS::Partition}:lambda:${AWS::Region}:753240598075:layer:${Name}:30"
+    assert names == {"Name": {"Fn::If": ["IsArm", "LambdaAdapterLayerArm64", "LambdaAdapterLayerX86"]}}
+    assert transformed()["Conditions"]["IsArm"] == {"Fn::Equals": [{"Ref": "Architecture"}, "arm64"]}
+
+
+def test_the_adapter_streams_what_run_sh_serves() -> None:
+    chat = variables("ChatFunction")
+    assert FUNCTIONS["ChatFunction"]["Handler"] == "run.sh"
+    assert chat["AWS_LAMBDA_EXEC_WRAPPER"] == "/opt/bootstrap"
+    assert chat["AWS_LWA_INVOKE_MODE"] == "response_stream"
+    assert chat["PYTHONPATH"] == "/opt/python"
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_a_functions_entry_file_exists(function: str) -> None:
+    folder = ROOT / source("template.yaml")["Resources"][function]["Properties"]["CodeUri"]
+    handler = FUNCTIONS[function]["Handler"]
+    if handler == "run.sh":
+        assert os.access(folder / "run.sh", os.X_OK)
+    else:
+        (module, name) = handler.split(".")
+        assert name in (folder / f"{module}.py").read_text("utf-8")
+
+
+def test_line_and_generation_leave_the_chat_function_time_to_settle() -> None:
+    chat = variables("ChatFunction")
+    timeout_s = FUNCTIONS["ChatFunction"]["Timeout"]
+    settings = Settings.from_environment(
+        {name: value for name, value in chat.items() if isinstance(value, str)}
+        | {"TABLE_NAME": "t", "OUTBOX_QUEUE_URL": "q", "STACK_NAME": "s"}
+    )
+    assert settings.line_wait_s + settings.request_timeout_s + 30 <= timeout_s <= 900
+
+
+def test_api_gateway_waits_a_little_longer_than_each_function() -> None:
+    body = resources(transformed(), "AWS::ApiGateway::RestApi")["Api"]["Body"]
+    streamed_ms = [v["timeoutInMillis"] for v in walk(body) if isinstance(v, dict) and "timeoutInMillis" in v]
+    assert len(streamed_ms) == 2
+    for waits_ms in streamed_ms:
+        assert FUNCTIONS["ChatFunction"]["Timeout"] * 1000 < waits_ms <= 900_000
+    assert FUNCTIONS["AccountFunction"]["Timeout"] < 29
+
+
+def test_one_bad_settlement_does_not_hold_up_the_others_of_its_batch() -> None:
+    (mapping,) = resources(transformed(), "AWS::Lambda::EventSourceMapping").values()
+    assert mapping["EventSourceArn"] == {"Fn::GetAtt": ["OutboxQueue", "Arn"]}
+    assert mapping["FunctionName"] == {"Ref": "OutboxFunction"}
+    assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+
+
+def test_upkeep_runs_every_minute_and_on_each_change_of_a_model() -> None:
+    rules = resources(transformed(), "AWS::Events::Rule")
+    assert all(rule["Targets"][0]["Arn"] == {"Fn::GetAtt": ["UpkeepFunction", "Arn"]} for rule in rules.values())
+    assert [rule.get("ScheduleExpression") for rule in rules.values()] == ["rate(1 minute)", None]
+    assert [rule.get("EventPattern") for rule in rules.values()] == [
+        None,
+        {
+            "source": ["aws.sagemaker"],
+            "detail-type": ["SageMaker Endpoint State Change", "SageMaker Inference Component State Change"],
+        },
+    ]
+
+
+def test_upkeep_ends_before_its_next_turn_and_is_not_repeated() -> None:
+    assert FUNCTIONS["UpkeepFunction"]["Timeout"] < 60
+    (asynchronous,) = resources(transformed(), "AWS::Lambda::EventInvokeConfig").values()
+    assert asynchronous["MaximumRetryAttempts"] == 0

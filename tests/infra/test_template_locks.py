@@ -1,0 +1,47 @@
+"""What is installed, here and in Lambda: the same versions, by hash, from wherever the machine gets its packages."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from tests.infra.transformed import ROOT
+
+LOCKS = sorted(path.relative_to(ROOT).as_posix() for path in [*ROOT.glob("*.lock"), *ROOT.glob("layers/*/*.lock")])
+
+
+def pins(lock: str) -> dict[str, str]:
+    """Package to version."""
+    return dict(re.findall(r"^([a-z0-9._-]+)==([^\s;]+)", (ROOT / lock).read_text("utf-8"), re.MULTILINE))
+
+
+def test_every_lock_is_here() -> None:
+    assert LOCKS == [
+        "layers/dependencies/requirements.lock",
+        "requirements-dev.lock",
+        "requirements-model.lock",
+        "requirements-sam.lock",
+        "requirements.lock",
+    ]
+
+
+@pytest.mark.parametrize("lock", LOCKS)
+def test_a_lock_names_hashes_and_no_address(lock: str) -> None:
+    text = (ROOT / lock).read_text("utf-8")
+    assert "://" not in text
+    assert "--index-url" not in text
+    entries = re.split(r"^(?=[a-z0-9])", text, flags=re.MULTILINE)[1:]
+    assert len(entries) >= 1
+    assert [entry.split()[0] for entry in entries if "--hash=sha256:" not in entry] == []
+
+
+def test_lambda_runs_the_versions_that_are_tested_here() -> None:
+    assert pins("layers/dependencies/requirements.lock").items() <= pins("requirements.lock").items()
+
+
+def test_the_tests_run_on_the_versions_of_the_local_run() -> None:
+    everyday, tested = pins("requirements.lock"), pins("requirements-dev.lock")
+    assert {name: tested[name] for name in everyday.keys() & tested.keys()} == {
+        name: everyday[name] for name in everyday.keys() & tested.keys()
+    }

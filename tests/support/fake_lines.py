@@ -1,0 +1,94 @@
+"""The models' slots and lines in memory."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import replace
+
+from gateway.domain.line import Holder, Line, ModelStatus, Waiter
+
+DEFAULT_SERVICE_S = 10.0
+
+
+class FakeLines:
+    """Keeps the promises of `ports.Lines`."""
+
+    def __init__(self) -> None:
+        self._lines: dict[str, Line] = {}
+        self._served: dict[str, list[float]] = {}
+        self.on_look: Callable[[], None] = lambda: None
+        """What happens elsewhere whenever somebody looks at a line."""
+
+    async def take(self, model: str, *, request_id: str, account_id: str, deadline_s: float) -> Line | None:
+        await asyncio.sleep(0)
+        line = self._line(model)
+        if line.status == "ready" and len(line.open) < line.slots and not line.waiting:
+            self._hold(line, request_id, account_id, deadline_s)
+            return None
+        return None if request_id in line.open else line
+
+    async def join(self, model: str, waiter: Waiter, *, max_waiting: int) -> bool:
+        await asyncio.sleep(0)
+        line = self._line(model)
+        if line.status != "ready" or len(line.waiting) >= max_waiting:
+            return False
+        self._lines[model] = replace(line, waiting={**line.waiting, waiter.request_id: waiter})
+        return True
+
+    async def look(self, model: str) -> Line:
+        await asyncio.sleep(0)
+        self.on_look()
+        return self._line(model)
+
+    async def take_turn(self, model: str, waiter: Waiter, *, deadline_s: float) -> bool:
+        await asyncio.sleep(0)
+        line = self._line(model)
+        free = line.status == "ready" and len(line.open) < line.slots
+        if not free or waiter.request_id not in line.waiting:
+            return waiter.request_id in line.open
+        self._hold(line, waiter.request_id, waiter.account_id, deadline_s)
+        return True
+
+    async def leave(self, model: str, request_id: str, *, served_s: float | None = None) -> None:
+        await asyncio.sleep(0)
+        line = self._line(model)
+        if request_id not in line.open and request_id not in line.waiting:
+            return
+        if served_s is not None:
+            self._served.setdefault(model, []).append(served_s)
+        self._lines[model] = _without(line, request_id)
+
+    async def remove_dead(self, line: Line, *, now_s: float) -> None:
+        await asyncio.sleep(0)
+        for entry in line.dead(now_s):
+            now = self._line(line.model)
+            place = now.waiting if isinstance(entry, Waiter) else now.open
+            held = place.get(entry.request_id)
+            if held is not None and held.deadline_s == entry.deadline_s:
+                self._lines[line.model] = _without(now, entry.request_id)
+
+    async def describe(self, model: str, *, status: ModelStatus, copies: int, slots: int) -> Line:
+        await asyncio.sleep(0)
+        self._lines[model] = replace(self._line(model), status=status, copies=copies, slots=slots)
+        return self._line(model)
+
+    def _line(self, model: str) -> Line:
+        line = self._lines.get(model) or Line(
+            model=model, status="off", copies=0, slots=0, service_s=DEFAULT_SERVICE_S, open={}, waiting={}
+        )
+        served = self._served.get(model)
+        return replace(line, service_s=sum(served) / len(served)) if served else line
+
+    def _hold(self, line: Line, request_id: str, account_id: str, deadline_s: float) -> None:
+        holder = Holder(request_id=request_id, account_id=account_id, deadline_s=deadline_s)
+        line = _without(line, request_id)
+        self._lines[line.model] = replace(line, open={**line.open, request_id: holder})
+
+
+def _without(line: Line, request_id: str) -> Line:
+    return replace(
+        line,
+        open={id_: holder for id_, holder in line.open.items() if id_ != request_id},
+        waiting={id_: waiter for id_, waiter in line.waiting.items() if id_ != request_id},
+    )

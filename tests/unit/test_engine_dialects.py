@@ -1,0 +1,145 @@
+"""What engines send and refuse, as ours."""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from gateway.domain.engine import ContextExceeded, EngineChunk, parse_chunk, translate_refusal
+from gateway.domain.errors import GatewayError, InvalidRequest, ServerError, ServiceUnavailable
+from gateway.domain.usage import Tokens
+from hypothesis import given
+from hypothesis import strategies as st
+
+LLAMA_CONTEXT = {
+    "error": {
+        "code": 400,
+        "message": "the request exceeds the available context size",
+        "type": "exceed_context_size_error",
+        "n_prompt_tokens": 9000,
+        "n_ctx": 8192,
+    }
+}
+VLLM_CONTEXTS = [
+    "This model's maximum context length is 8192 tokens. However, you requested 9100 tokens (9000 in the messages, "
+    "100 in the completion). Please reduce the length of the messages or completion.",
+    "This model's maximum context length is 8192 tokens. However, your request has 9000 input tokens. Please reduce "
+    "the length of the input messages.",
+    "The decoder prompt (length 9000) is longer than the maximum model length of 8192.",
+]
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["choices", "delta", "usage", "timings", "error", "content", "prompt_tokens", "cache_n"]),
+            inner,
+            max_size=3,
+        )
+    ),
+)
+
+
+def parse(chunk: dict[str, Any]) -> EngineChunk:
+    parsed = parse_chunk(json.dumps(chunk).encode())
+    assert parsed != "done"
+    return parsed
+
+
+def test_a_piece_of_llama_cpp_carries_its_text_and_the_counts_so_far():
+    chunk = parse(
+        {
+            "choices": [{"index": 0, "delta": {"content": "Hi"}, "finish_reason": None}],
+            "timings": {"cache_n": 3, "prompt_n": 4, "predicted_n": 2, "predicted_ms": 9.0},
+        }
+    )
+    assert chunk == EngineChunk("Hi", tokens=Tokens(7, 2))
+
+
+def test_a_piece_of_vllm_carries_its_usage_and_is_not_the_closing_count():
+    chunk = parse(
+        {
+            "choices": [{"index": 0, "delta": {"content": "Hi"}}],
+            "usage": {"prompt_tokens": 7, "completion_tokens": 2, "total_tokens": 9},
+        }
+    )
+    assert chunk == EngineChunk("Hi", tokens=Tokens(7, 2))
+
+
+def test_the_closing_count_comes_without_choices():
+    chunk = parse({"choices": [], "usage": {"prompt_tokens": 7, "completion_tokens": 2}})
+    assert chunk == EngineChunk(tokens=Tokens(7, 2), final_usage=True)
+
+
+@pytest.mark.parametrize("delta", [{"role": "assistant", "content": None}, {"role": "assistant"}, {}, None])
+def test_a_first_delta_without_text_is_an_empty_piece(delta: object):
+    assert parse({"choices": [{"index": 0, "delta": delta}], "usage": None}) == EngineChunk()
+
+
+def test_the_finish_and_the_logprobs_come_through():
+    chunk = parse({"choices": [{"delta": {}, "finish_reason": "length", "logprobs": {"content": [1]}}]})
+    assert chunk == EngineChunk(finish_reason="length", logprobs={"content": [1]})
+
+
+def test_the_end_mark_is_told_apart():
+    assert parse_chunk(b"[DONE]") == "done"
+
+
+@pytest.mark.parametrize("data", [b"", b"{", b"[]", b"7", b'"text"', b"null", b"\xff", b"[done]"])
+def test_what_is_no_chunk_breaks_the_stream(data: bytes):
+    with pytest.raises(ServerError) as caught:
+        parse_chunk(data)
+    assert caught.value.reason == "stream_broken"
+
+
+@given(JSON)
+def test_no_json_does_more_than_break_the_stream(value: object):
+    with suppress(GatewayError):
+        parse_chunk(json.dumps(value).encode())
+
+
+def test_an_error_event_in_a_stream_is_the_refusal_it_holds():
+    with pytest.raises(ContextExceeded):
+        parse_chunk(json.dumps(LLAMA_CONTEXT).encode())
+    with pytest.raises(ServerError) as caught:
+        parse_chunk(b'{"error": "out of memory"}')
+    assert caught.value.reason == "engine_failed"
+
+
+@pytest.mark.parametrize("body", [LLAMA_CONTEXT, *({"error": {"message": message}} for message in VLLM_CONTEXTS)])
+@pytest.mark.parametrize("form", ["mapping", "text", "bytes"])
+def test_a_prompt_over_the_context_is_refused_with_both_numbers(body: dict[str, Any], form: str):
+    text = json.dumps(body)
+    refusal = translate_refusal(400, {"mapping": body, "text": text, "bytes": text.encode()}[form])
+    assert isinstance(refusal, ContextExceeded)
+    assert (refusal.prompt_tokens, refusal.context_tokens) == (9000, 8192)
+    assert (refusal.status, refusal.reason, refusal.param) == (400, "context_length_exceeded", "messages")
+    assert "9000" in refusal.message
+    assert "8192" in refusal.message
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "reason"),
+    [
+        (400, InvalidRequest, None),
+        (422, InvalidRequest, None),
+        (429, ServiceUnavailable, "line_full"),
+        (503, ServiceUnavailable, "model_warming"),
+        (401, ServerError, "engine_failed"),
+        (404, ServerError, "engine_failed"),
+        (500, ServerError, "engine_failed"),
+    ],
+)
+def test_each_status_of_an_engine_has_its_place_in_the_contract(status: int, kind: type, reason: str | None):
+    refusal = translate_refusal(status, {"error": {"message": "the secret prompt"}})
+    assert type(refusal) is kind
+    assert refusal.reason == reason
+    assert "secret" not in refusal.message
+
+
+@given(st.sampled_from([400, 429, 500, 503]), JSON | st.binary(max_size=40) | st.text(max_size=40))
+def test_any_body_of_a_refusal_is_translated(status: int, body: Any):
+    text = body if isinstance(body, bytes | str) else json.dumps(body)
+    assert isinstance(translate_refusal(status, text), GatewayError)

@@ -1,0 +1,341 @@
+"""Whatever a model can write under our grammar validates against the client's schema; the rest is one clean 400.
+
+The judge is `jsonschema`; the model is played by random sentences of the grammar, which are worse than any model's.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from decimal import Decimal
+from random import Random
+from typing import Any
+
+import jsonschema
+import pytest
+from gateway.domain.errors import InvalidRequest
+from gateway.domain.json_grammar import grammar_of
+from gateway.domain.json_lowering import FORMATS
+from gateway.domain.json_schema import DEEPEST, LARGEST_BYTES, check_schema, normalise
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+
+from tests.support.grammar_sampler import GrammarSampler
+
+Draft = jsonschema.Draft202012Validator
+
+RECURSIVE = {"$ref": "#/$defs/node", "$defs": {"node": {"properties": {"next": {"$ref": "#/$defs/node"}}}}}
+PET = {"type": "object", "properties": {"kind": {"const": "cat"}, "lives": {"type": "integer"}}, "required": ["kind"]}
+DOG = {"type": "object", "properties": {"kind": {"const": "dog"}, "tail": {}}, "required": ["kind"]}
+
+ENFORCED: dict[str, Any] = {
+    "anything": {},
+    "annotations": {"title": "T", "description": "D", "default": 1, "examples": [1], "x-mine": True, "$comment": "c"},
+    "types": {"type": ["string", "null", "integer", "number", "boolean", "array", "object"]},
+    "const": {"const": {"a": [1, 'q"\\\n é\u2028']}},
+    "enum": {"enum": [1, "1", None, True, [1], {}, 1.5]},
+    "enum beside type": {"type": "string", "enum": ["a", 1, None]},
+    "enum beside bounds": {"enum": [1, 5, 9, "x"], "minimum": 4, "exclusiveMaximum": 9},
+    "integer bounds": {"type": "integer", "minimum": -12, "exclusiveMaximum": 345},
+    "integer from": {"type": "integer", "exclusiveMinimum": 1997},
+    "integer to": {"type": "integer", "maximum": -3},
+    "number bounds": {"type": "number", "minimum": 0, "maximum": 1},
+    "number strict": {"type": "number", "exclusiveMinimum": -0.25, "exclusiveMaximum": 12.75},
+    "number between": {"type": "number", "minimum": 3.141, "maximum": 3.1416},
+    "multipleOf one": {"type": "number", "multipleOf": 1},
+    "multipleOf few": {"type": "integer", "multipleOf": 5, "minimum": 1, "maximum": 30},
+    "lengths": {"type": "string", "minLength": 2, "maxLength": 5},
+    "long": {"type": "string", "minLength": 120, "maxLength": 1234},
+    "empty string": {"type": "string", "maxLength": 0},
+    "pattern": {"type": "string", "pattern": r"^[A-Z]{2}-\d{3,5}(\.[^/\s]+)?$"},
+    "pattern unanchored": {"type": "string", "pattern": 'a"b|\\\\c'},
+    "pattern and length": {"type": "string", "pattern": "^[a-z]+$", "minLength": 2, "maxLength": 4},
+    "formats": {"properties": {name: {"type": "string", "format": name} for name in FORMATS}, "required": [*FORMATS]},
+    "format unknown": {"type": "string", "format": "semver"},
+    "items": {"type": "array", "items": {"type": "integer"}, "minItems": 2, "maxItems": 3},
+    "no items": {"type": "array", "maxItems": 0},
+    "items false": {"type": "array", "items": False},
+    "tuple": {"prefixItems": [{"type": "string"}, {"type": "integer"}], "items": {"type": "null"}, "minItems": 1},
+    "tuple closed": {"prefixItems": [{"type": "string"}, True], "items": False, "minItems": 2},
+    "contains": {"type": "array", "contains": {"const": 7}, "minContains": 2, "maxContains": 3},
+    "unique": {"type": "array", "items": {"enum": ["a", "b", "c"]}, "uniqueItems": True, "minItems": 1},
+    "properties": {"properties": {"a": {"type": "string"}, "b": {"type": "null"}, "": {}}, "required": ["b"]},
+    "odd names": {"properties": {'q"\\': {}, "é\n": {}, "]-^": {}, "a b": {}}, "required": ["]-^"]},
+    "required only": {"type": "object", "required": ["x"], "additionalProperties": {"type": "integer"}},
+    "closed": {"type": "object", "additionalProperties": False},
+    "map": {"type": "object", "additionalProperties": {"type": "boolean"}, "minProperties": 1, "maxProperties": 3},
+    "patternProperties": {
+        "type": "object",
+        "properties": {"x-a": {"minLength": 1}, "b": {}},
+        "patternProperties": {"^x-": {"type": "string"}},
+        "additionalProperties": False,
+    },
+    "patternProperties only": {"type": "object", "patternProperties": {"^[a-z]+$": {"type": "null"}, "^S_": {}}},
+    "propertyNames": {"type": "object", "propertyNames": {"pattern": "^[a-f]{1,3}$"}},
+    "propertyNames enum": {"type": "object", "propertyNames": {"enum": ["a", "b"]}, "minProperties": 1},
+    "minProperties": {"properties": {"a": {}, "b": {}, "c": {}}, "minProperties": 1},
+    "maxProperties": {"properties": {"a": {}, "b": {}, "c": {}}, "maxProperties": 1},
+    "exactly one": {"properties": {"a": {}, "b": {}}, "minProperties": 1, "maxProperties": 1},
+    "dependentRequired": {"properties": {"a": {}, "b": {}, "c": {}}, "dependentRequired": {"a": ["b"]}},
+    "dependencies": {
+        "properties": {"a": {}, "b": {}},
+        "dependencies": {"a": {"required": ["b"], "properties": {"b": {"type": "null"}}}},
+    },
+    "anyOf": {"anyOf": [{"type": "string", "maxLength": 3}, {"type": "integer"}, {"type": "integer"}]},
+    "anyOf beside": {"properties": {"a": {}, "b": {}}, "anyOf": [{"required": ["a"]}, {"required": ["b"]}]},
+    "oneOf types": {"oneOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]},
+    "oneOf tagged": {"oneOf": [PET, DOG]},
+    "oneOf required": {
+        "properties": {"a": {}, "b": {}, "c": {}},
+        "oneOf": [{"required": ["a"]}, {"required": ["b"]}, {"required": ["c"]}],
+    },
+    "allOf": {"allOf": [{"properties": {"a": {"type": "string"}}}, {"required": ["a", "b"]}, PET], "minProperties": 2},
+    "allOf bounds": {"type": "integer", "allOf": [{"minimum": 3}, {"maximum": 5}, {"type": ["number", "string"]}]},
+    "allOf closed": {
+        "allOf": [{"properties": {"a": {}}, "additionalProperties": False}, {"properties": {"b": {"type": "null"}}}]
+    },
+    "not required": {"properties": {"a": {}, "b": {}}, "not": {"required": ["a"]}},
+    "not type": {"not": {"type": ["object", "array", "integer"]}},
+    "if without then": {"type": "string", "if": {"minLength": 3}},
+    "reference": {"$defs": {"a/b~c d": {"type": "integer"}}, "properties": {"x": {"$ref": "#/$defs/a~1b~0c%20d"}}},
+    "reference beside": {"$defs": {"s": {"type": "string"}}, "items": {"$ref": "#/$defs/s", "maxLength": 2}},
+    "definitions alike": {
+        "$defs": {"a-b": {"type": "string"}, "a_b": {"type": "integer"}},
+        "type": "array",
+        "prefixItems": [{"$ref": "#/$defs/a-b"}, {"$ref": "#/$defs/a_b"}],
+        "minItems": 2,
+    },
+    "recursion": RECURSIVE,
+    "recursion of the root": {"properties": {"children": {"type": "array", "items": {"$ref": "#"}}}},
+    "wide": {"properties": {f"p{n}": {"type": "boolean"} for n in range(30)}, "required": ["p7", "p20"]},
+}
+
+REFUSED: list[tuple[dict[str, Any], str]] = [
+    ({"properties": {"a": {"not": {"minLength": 3}}}}, "/properties/a/not"),
+    ({"if": {}, "then": {"type": "string"}}, "/if"),
+    ({"items": {"unevaluatedItems": False}}, "/items/unevaluatedItems"),
+    ({"unevaluatedProperties": False}, "/unevaluatedProperties"),
+    ({"$dynamicRef": "#x"}, "/$dynamicRef"),
+    ({"oneOf": [{"type": "integer"}, {"type": "number"}]}, "/oneOf"),
+    ({"oneOf": [{"properties": {"a": {}}}, {"properties": {"b": {}}}]}, "/oneOf"),
+    ({"type": "array", "items": {"type": "string"}, "uniqueItems": True}, "/uniqueItems"),
+    ({"type": "number", "multipleOf": 0.1}, "/multipleOf"),
+    ({"type": "integer", "multipleOf": 2}, "/multipleOf"),
+    ({"type": "string", "pattern": "^(?=a)"}, "/pattern"),
+    ({"type": "string", "pattern": r"\bword\b"}, "/pattern"),
+    ({"type": "string", "pattern": "a^b"}, "/pattern"),
+    ({"type": "string", "pattern": "(a"}, "/pattern"),
+    ({"type": "string", "pattern": "*"}, "/pattern"),
+    ({"enum": ["a"], "pattern": "a"}, "/pattern"),
+    ({"type": "object", "minProperties": 2}, "/minProperties"),
+    ({"properties": {"a": {}, "b": {}, "c": {}}, "maxProperties": 2}, "/maxProperties"),
+    ({"type": "object", "properties": {"a": {}}, "propertyNames": {"maxLength": 3}}, "/propertyNames"),
+    ({"$ref": "https://example.com/schema"}, "/$ref"),
+    ({"$ref": "#/$defs/none"}, "/$ref"),
+    ({"$ref": "#"}, "/$ref"),
+    ({"$defs": {"a": {"anyOf": [{"$ref": "#/$defs/a"}, {}]}}, "items": {"$ref": "#/$defs/a"}}, "/$defs/a/$ref"),
+    ({"properties": {"a": {"$ref": "#"}}, "required": ["a"]}, "/$ref"),
+    ({"type": "string", "minLength": 3, "maxLength": 2}, "/"),
+    ({"allOf": [{"type": "string"}, {"type": "null"}]}, "/"),
+    ({"type": "text"}, "/type"),
+    ({"type": []}, "/type"),
+    ({"properties": []}, "/properties"),
+    ({"properties": {"a": 1}}, "/properties"),
+    ({"required": "a"}, "/required"),
+    ({"minLength": -1}, "/minLength"),
+    ({"minLength": True}, "/minLength"),
+    ({"maximum": float("inf")}, "/maximum"),
+    ({"enum": []}, "/enum"),
+    ({"const": "\ud800"}, "/const"),
+    ({"anyOf": []}, "/anyOf"),
+    ({"items": [1]}, "/items"),
+    ({"not": {"type": [[]]}}, "/not/type"),
+]
+
+
+def samples(schema: Any, *, seed: int = 0, count: int = 12) -> list[Any]:
+    """What a model could answer under the schema."""
+    sampler = GrammarSampler(grammar_of(normalise(schema, param="schema")), Random(seed))
+    return [json.loads(sampler.sentence()) for _ in range(count)]
+
+
+@pytest.mark.parametrize("name", ENFORCED)
+def test_every_answer_under_an_enforced_schema_validates(name: str) -> None:
+    judge = Draft(ENFORCED[name], format_checker=Draft.FORMAT_CHECKER)
+    for value in samples(ENFORCED[name], count=40):
+        judge.validate(value)
+
+
+@pytest.mark.parametrize("name", ENFORCED)
+def test_a_normalised_schema_says_no_less_than_the_original_and_can_be_normalised_again(name: str) -> None:
+    core = normalise(ENFORCED[name], param="schema")
+    Draft.check_schema(core)
+    judge = Draft(ENFORCED[name])
+    for value in samples(core):
+        judge.validate(value)
+
+
+@pytest.mark.parametrize(("schema", "pointer"), REFUSED)
+def test_what_can_not_be_enforced_is_refused_by_keyword_and_pointer(schema: dict[str, Any], pointer: str) -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        check_schema(schema, param="response_format.json_schema.schema")
+    assert refused.value.param == "response_format.json_schema.schema"
+    assert f" at {pointer} can't be enforced" in refused.value.message
+
+
+def test_every_listed_value_and_every_branch_can_be_answered() -> None:
+    assert {repr(value) for value in samples({"enum": ["a", 1, None]}, count=60)} == {"'a'", "1", "None"}
+    kinds = {value["kind"] for value in samples({"oneOf": [PET, DOG]}, count=60)}
+    assert kinds == {"cat", "dog"}
+    assert {len(value) for value in samples(ENFORCED["unique"], count=100)} == {1, 2, 3}
+    assert {len(value) for value in samples(ENFORCED["minProperties"], count=100)} == {1, 2, 3}
+
+
+KEYWORDS = st.recursive(
+    st.sampled_from([True, False, {}, {"type": "string"}, {"type": "integer", "minimum": 3}, {"enum": [1, "a", None]}]),
+    lambda inner: st.fixed_dictionaries(
+        {},
+        optional={
+            "type": st.sampled_from(["object", "array", ["object", "string"], ["array", "null", "number"]]),
+            "properties": st.dictionaries(st.sampled_from("abc"), inner, max_size=3),
+            "required": st.lists(st.sampled_from("abcd"), max_size=2, unique=True),
+            "additionalProperties": inner,
+            "patternProperties": st.dictionaries(st.sampled_from(["^a", "b$", "^[a-b]{2}$"]), inner, max_size=2),
+            "minProperties": st.integers(0, 2),
+            "maxProperties": st.integers(0, 2),
+            "items": inner,
+            "prefixItems": st.lists(inner, min_size=1, max_size=2),
+            "contains": inner,
+            "minItems": st.integers(0, 2),
+            "maxItems": st.integers(0, 3),
+            "anyOf": st.lists(inner, min_size=1, max_size=3),
+            "oneOf": st.lists(inner, min_size=1, max_size=3),
+            "allOf": st.lists(inner, min_size=1, max_size=3),
+            "not": inner,
+            "dependentRequired": st.dictionaries(st.sampled_from("ab"), st.just(["c"]), max_size=1),
+            "maxLength": st.integers(0, 3),
+            "maximum": st.integers(-3, 9),
+        },
+    ),
+    max_leaves=8,
+)
+
+
+@settings(max_examples=400, suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow])
+@given(schema=KEYWORDS, seed=st.integers(0, 10**6))
+def test_any_schema_gives_valid_answers_or_one_clean_refusal(schema: Any, seed: int) -> None:
+    assume(isinstance(schema, dict))
+    try:
+        values = samples(schema, seed=seed, count=4)
+    except InvalidRequest:
+        return
+    for value in values:
+        Draft(schema).validate(value)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3) | st.just("#/a"),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    max_leaves=6,
+)
+NAMES = st.sampled_from(
+    [*Draft.VALIDATORS, "definitions", "$defs", "id", "$id", "then", "additionalItems", "dependencies", "a"]
+)
+
+
+@settings(max_examples=400)
+@given(schema=st.dictionaries(NAMES, JSON | st.dictionaries(NAMES, JSON, max_size=3), max_size=4))
+def test_no_rubbish_does_more_than_be_refused(schema: dict[str, Any]) -> None:
+    try:
+        core = normalise(schema, param="schema")
+    except InvalidRequest:
+        return
+    grammar_of(core)
+
+
+BOUNDS = st.decimals(-2000, 2000, places=3) | st.integers(-(10**6), 10**6).map(Decimal)
+
+
+@given(low=BOUNDS, high=BOUNDS, strict_low=st.booleans(), strict_high=st.booleans(), seed=st.integers(0, 10**6))
+def test_numbers_keep_their_bounds(low: Decimal, high: Decimal, strict_low: bool, strict_high: bool, seed: int) -> None:
+    schema = {
+        "exclusiveMinimum" if strict_low else "minimum": float(low),
+        "exclusiveMaximum" if strict_high else "maximum": float(high),
+    }
+    for kind in ("number", "integer"):
+        try:
+            values = samples({"type": kind, **schema}, seed=seed, count=5)
+        except InvalidRequest as refused:
+            assert "no value can satisfy it" in refused.message  # noqa: PT017 - an outcome, not the subject
+            continue
+        for value in values:
+            Draft({"type": kind, **schema}).validate(value)
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        "^abc$",
+        "abc",
+        "^a|b$",
+        "^(a|bc)+$",
+        "^(?:x|y){2,3}z?$",
+        r"^\w+@\w+\.(com|org)$",
+        r"^[^\d]{3}$",
+        r"^\D\W\S$",
+        r"^[\w.-]*\/\*$",
+        r"^\x41\u00e9$",
+        r'^["\\]{2}$',
+        "^.{0,3}$",
+        "^a{3}$",
+        "^a{2,}$",
+        "^a+?$",
+        "",
+        "^$",
+        r"^[a-f\-]+[+-]$",
+        "(^a$|^b$)",
+    ],
+)
+def test_what_is_written_under_a_pattern_matches_it(pattern: str) -> None:
+    for value in samples({"type": "string", "pattern": pattern}, count=30):
+        assert re.search(pattern, value), (pattern, value)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "least", "most"),
+    [
+        ("^[a-z0-9]+(-[a-z0-9]+)*$", 0, 9),
+        ("^[a-z0-9]+(-[a-z0-9]+)*$", 12, 15),
+        (r"^\S+@\S+$", 5, 25),
+        (r"^(?:\S+\s+){0,49}\S+$", 1, 50),
+        ("^https?://.+$", 0, 40),
+        ("^(ab|cde)+$", 4, 7),
+        ("^(ab)*$", 3, 5),
+        ("^[^.]{1,32}(\\.[a-z]*)?$", 0, 12),
+        ("x", 10, 12),
+        ("^(a|b{5,9})c$", 3, 7),
+    ],
+)
+def test_a_pattern_and_its_lengths_hold_together(pattern: str, least: int, most: int) -> None:
+    schema = {"type": "string", "pattern": pattern, "minLength": least, "maxLength": most}
+    for value in samples(schema, count=40):
+        Draft(schema).validate(value)
+
+
+def test_size_and_depth_have_limits() -> None:
+    deep: dict[str, Any] = {}
+    for _ in range(DEEPEST + 1):
+        deep = {"items": deep}
+    very_deep: dict[str, Any] = {}
+    for _ in range(900):
+        very_deep = {"allOf": [very_deep]}
+    twins = {"anyOf": [{"minLength": 1}, {"minItems": 1}]}
+    for schema in (deep, very_deep, {"description": "x" * LARGEST_BYTES}, {"allOf": [twins] * 20}):
+        with pytest.raises(InvalidRequest):
+            normalise(schema, param="schema")
+
+
+@pytest.mark.parametrize("value", [None, 1, "object", [], True])
+def test_a_schema_is_an_object(value: Any) -> None:
+    with pytest.raises(InvalidRequest, match="expected a JSON schema"):
+        normalise(value, param="schema")
