@@ -152,6 +152,9 @@ class LoopbackServer:
         self._connections.add(task)
         try:
             await serve_connection(self._handler, reader, writer)
+        except asyncio.CancelledError:
+            # Only `close` cancels; asyncio before 3.12 would log it as a failure of this callback.
+            pass
         finally:
             self._connections.discard(task)
 

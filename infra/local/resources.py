@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import boto3
@@ -49,6 +50,7 @@ class Resources:
     def __init__(self, template: Template, *, stack_name: str) -> None:
         self._template = template
         self._stack_name = stack_name
+        self._client: Callable[[str], Any] = lru_cache(boto3.client)
         self._makers: dict[str, Callable[[str, dict[str, Any]], Made]] = {
             "AWS::DynamoDB::Table": self._make_table,
             "AWS::SQS::Queue": self._make_queue,
@@ -85,7 +87,7 @@ class Resources:
 
     def _make_table(self, logical_id: str, properties: dict[str, Any]) -> Made:
         name = properties.get("TableName", f"{self._stack_name}-{logical_id}")
-        dynamodb = boto3.client("dynamodb")
+        dynamodb = self._client("dynamodb")
         arguments = {key: properties[key] for key in _TABLE_PROPERTIES if key in properties}
         if "StreamSpecification" in properties:
             arguments["StreamSpecification"] = {"StreamEnabled": True, **properties["StreamSpecification"]}
@@ -99,19 +101,19 @@ class Resources:
         if properties.get("FifoQueue") and not name.endswith(".fifo"):
             name += ".fifo"
         attributes = {key: _text(properties[key]) for key in _QUEUE_ATTRIBUTES if key in properties}
-        sqs = boto3.client("sqs")
+        sqs = self._client("sqs")
         url = sqs.create_queue(QueueName=name, Attributes=attributes)["QueueUrl"]
         arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
         return Made(url, {"Arn": arn, "QueueName": name, "QueueUrl": url})
 
     def _make_bucket(self, logical_id: str, properties: dict[str, Any]) -> Made:
         name = properties.get("BucketName", f"{self._stack_name}-{logical_id}".lower())
-        boto3.client("s3").create_bucket(Bucket=name)
+        self._client("s3").create_bucket(Bucket=name)
         return Made(name, {"Arn": f"arn:aws:s3:::{name}"})
 
     def _make_bus(self, _logical_id: str, properties: dict[str, Any]) -> Made:
         name = properties["Name"]
-        arn = boto3.client("events").create_event_bus(Name=name)["EventBusArn"]
+        arn = self._client("events").create_event_bus(Name=name)["EventBusArn"]
         return Made(name, {"Arn": arn, "Name": name})
 
 

@@ -12,11 +12,12 @@ from pathlib import Path
 import botocore.session
 import pytest
 from gateway.cli.main import app
+from moto.server import ThreadedMotoServer
+from typer.testing import CliRunner, Result
+
 from infra.local.credentials import CREDENTIALS, REGION
 from infra.local.resources import Resources
 from infra.local.template import load_template
-from moto.server import ThreadedMotoServer
-from typer.testing import CliRunner, Result
 
 ROOT = Path(__file__).parents[2]
 STACK = "studiolm"
@@ -76,15 +77,19 @@ def operator(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> Operato
         monkeypatch.delenv(name)
     for name, value in deployment.environment.items():
         monkeypatch.setenv(name, value)
-    return Operator()
+    return Operator(deployment.table)
 
 
+@dataclass(frozen=True)
 class Operator:
-    """Runs the command in this process."""
+    """Runs the command in this process, on one table unless the arguments choose another way."""
+
+    table: str
 
     def run(self, *arguments: str) -> Result:
         """The command's result, whatever it is."""
-        return CliRunner().invoke(app, arguments)
+        chosen = () if arguments[0].startswith("--") else ("--table", self.table)
+        return CliRunner().invoke(app, (*chosen, *arguments))
 
     def output(self, *arguments: str) -> str:
         """What a command prints that must succeed."""

@@ -109,7 +109,7 @@ def test_a_suspended_account_is_403(stack: Stack, account: OpenedAccount, ask: A
     assert_error(ask(), 403, "permission_error", reason="account_suspended")
 
 
-@pytest.mark.parametrize("path", ["/v1/nothing", "/", "/events", "/v1/chat/completions/", "/v1/models/a/b", "/v1/keys/"])
+@pytest.mark.parametrize("path", ["/v1/nothing", "/", "/events", f"{CHAT}/", "/v1/models/a/b", "/v1/keys/"])
 @pytest.mark.parametrize("where", ["chat", "account"])
 def test_an_unknown_route_is_404(stack: Stack, where: str, path: str) -> None:
     port = stack.chat.port if where == "chat" else stack.account.port

@@ -100,3 +100,19 @@ def test_a_named_tool_is_the_one_that_is_called_in_a_stream_too(asker: Asker) ->
     arguments = "".join(piece["function"].get("arguments", "") for piece in pieces)
     jsonschema.validate(json.loads(arguments), PERSON)
     assert chunks[-1]["choices"][0]["finish_reason"] == "tool_calls"
+
+
+def test_a_tool_that_names_no_parameters_is_called_without_any(asker: Asker) -> None:
+    body = asker.whole(
+        messages=[{"role": "user", "content": "Restart with force=true and delay=5."}],
+        tools=[
+            {"type": "function", "function": {"name": "restart", "parameters": {"type": "object", "properties": {}}}}
+        ],
+        tool_choice="required",
+        parallel_tool_calls=False,
+        temperature=0,
+        max_tokens=60,
+    )
+
+    (call,) = body["choices"][0]["message"]["tool_calls"]
+    assert json.loads(call["function"]["arguments"]) == {}

@@ -44,6 +44,7 @@ def new_key(account_id: str, *, secret: str | None = None) -> tuple[str, ApiKey]
 
 def key_record(key: ApiKey, *, enabled: bool = True, scopes: frozenset[Scope] = EVERYTHING) -> KeyRecord:
     """What the table holds of a key."""
+    assert key.hash is not None
     return KeyRecord(id=key.key_id, hash=key.hash, name="test", enabled=enabled, scopes=scopes, created_s=int(NOON_S))
 
 
@@ -163,6 +164,7 @@ def new_order(
         key=customer.key,
         model=model or new_model(),
         endpoint="/v1/chat/completions",
+        kind="chat",
         choices=[
             Choice(index=index, body=body, new_shaper=PlainShaper, counts_prompt=index == 0)
             for index, body in enumerate(bodies)

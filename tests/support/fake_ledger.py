@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from gateway.application.ports import Clock
 from gateway.domain.admission import Account, KeyRecord, explain_denial, explain_refusal
 from gateway.domain.errors import LeaseGone, RateLimited
+from gateway.domain.jobs import JobEnd
 from gateway.domain.usage import (
     Breakdown,
     Dimension,
@@ -18,6 +19,7 @@ from gateway.domain.usage import (
     Totals,
     day_of,
     dimensions_of,
+    dropped,
     lost,
     totals_of,
 )
@@ -51,6 +53,8 @@ class Books:
     pages: dict[str, Page] = field(default_factory=dict)
     records: list[Settlement] = field(default_factory=list)
     days: dict[tuple[str, str], dict[tuple[Dimension, str], Totals]] = field(default_factory=dict)
+    end_job: Callable[[JobEnd], bool] = lambda _: True
+    """Ends a job if it is still the claim's, and tells whether it was."""
 
     def of(self, account_id: str) -> list[Settlement]:
         """The records of one account."""
@@ -63,7 +67,7 @@ class FakeLedger:
     def __init__(self, books: Books) -> None:
         self._books = books
 
-    async def admit(self, lease: Lease, *, key_hash: str) -> Account:
+    async def admit(self, lease: Lease, *, key_hash: str | None) -> Account:
         await asyncio.sleep(0)
         page = self._books.pages.get(lease.account_id)
         now_s = lease.admitted_s
@@ -92,6 +96,8 @@ class FakeLedger:
         page = self._books.pages.get(settlement.lease.account_id)
         if page is None or settlement.lease.request_id not in page.open:
             raise LeaseGone(settlement.lease.request_id)
+        if settlement.job is not None and not self._books.end_job(settlement.job):
+            settlement = dropped(settlement)
         self._write(page, settlement)
 
     def _write(self, page: Page, settlement: Settlement) -> None:
@@ -106,7 +112,7 @@ class FakeLedger:
             day[place] = day.get(place, Totals()) + totals_of(settlement)
 
 
-def _may_start(account: Account, lease: Lease, *, key_hash: str) -> bool:
+def _may_start(account: Account, lease: Lease, *, key_hash: str | None) -> bool:
     limits = account.limits
     return (
         explain_denial(account, key_id=lease.key_id, key_hash=key_hash, scope="chat") is None

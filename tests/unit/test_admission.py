@@ -31,7 +31,7 @@ def refusal(account: Account | None, *, customer: Customer = CUSTOMER, now_s: fl
     return explain_refusal(account, new_lease(customer), key_hash=customer.key.hash, now_s=now_s)
 
 
-def test_every_bad_key_is_told_the_same():
+def test_every_bad_key_is_told_the_same() -> None:
     account = CUSTOMER.account
     disabled = {id_: replace(key, enabled=False) for id_, key in account.keys.items()}
     errors = [
@@ -45,18 +45,18 @@ def test_every_bad_key_is_told_the_same():
     assert all(error.headers == {"WWW-Authenticate": "Bearer"} for error in errors)
 
 
-def test_a_bad_key_of_a_suspended_account_learns_nothing_of_the_suspension():
+def test_a_bad_key_of_a_suspended_account_learns_nothing_of_the_suspension() -> None:
     suspended = replace(CUSTOMER.account, active=False)
     denial = explain_denial(suspended, key_id=CUSTOMER.key.key_id, key_hash="0" * 64, scope=None)
     assert isinstance(denial, AuthenticationFailed)
 
 
-def test_a_good_key_of_a_suspended_account_is_told_so():
+def test_a_good_key_of_a_suspended_account_is_told_so() -> None:
     error = refusal(replace(CUSTOMER.account, active=False))
     assert (error.status, error.reason) == (403, "account_suspended")
 
 
-def test_a_key_without_the_scope_is_told_which_one_is_missing():
+def test_a_key_without_the_scope_is_told_which_one_is_missing() -> None:
     customer = new_customer(scopes=CHAT_ONLY)
     key = customer.key
     denial = explain_denial(customer.account, key_id=key.key_id, key_hash=key.hash, scope="admin")
@@ -68,7 +68,7 @@ def test_a_key_without_the_scope_is_told_which_one_is_missing():
 
 
 @given(used=st.integers(1000, 5000), now_s=TIMES)
-def test_a_used_up_day_may_be_retried_when_the_next_begins(used: int, now_s: float):
+def test_a_used_up_day_may_be_retried_when_the_next_begins(used: int, now_s: float) -> None:
     error = refusal(replace(CUSTOMER.account, tokens_today=used), now_s=now_s)
     assert isinstance(error, RateLimited)
     assert (error.reason, error.retry_after_s) == ("daily_quota_exceeded", seconds_to_midnight(now_s))
@@ -76,7 +76,7 @@ def test_a_used_up_day_may_be_retried_when_the_next_begins(used: int, now_s: flo
 
 
 @given(used=st.integers(0, 999), reserved=st.integers(1, 5000))
-def test_tokens_that_are_only_reserved_may_be_retried_in_seconds(used: int, reserved: int):
+def test_tokens_that_are_only_reserved_may_be_retried_in_seconds(used: int, reserved: int) -> None:
     lease = new_lease(CUSTOMER, reserved_tokens=max(reserved, 1000 - used))
     account = replace(CUSTOMER.account, tokens_today=used + lease.reserved_tokens, open={lease.request_id: lease})
     error = refusal(account)
@@ -84,7 +84,7 @@ def test_tokens_that_are_only_reserved_may_be_retried_in_seconds(used: int, rese
 
 
 @given(TIMES)
-def test_a_full_minute_may_be_retried_when_the_next_begins(now_s: float):
+def test_a_full_minute_may_be_retried_when_the_next_begins(now_s: float) -> None:
     error = refusal(replace(CUSTOMER.account, requests_this_minute=20), now_s=now_s)
     assert error.reason == "requests_per_minute_exceeded"
     assert error.retry_after_s is not None
@@ -93,14 +93,14 @@ def test_a_full_minute_may_be_retried_when_the_next_begins(now_s: float):
     assert error.headers["x-ratelimit-remaining-requests"] == "0"
 
 
-def test_too_many_open_requests_say_how_many_are_open_and_allowed():
+def test_too_many_open_requests_say_how_many_are_open_and_allowed() -> None:
     leases = [new_lease(CUSTOMER, reserved_tokens=1) for _ in range(4)]
     error = refusal(replace(CUSTOMER.account, open={lease.request_id: lease for lease in leases}))
     assert (error.reason, error.retry_after_s) == ("too_many_open_requests", OPEN_RETRY_S)
     assert error.message == "4 requests are open; the limit is 4 at once."
 
 
-def test_an_account_without_a_wall_is_never_told_that_its_day_is_over():
+def test_an_account_without_a_wall_is_never_told_that_its_day_is_over() -> None:
     customer = new_customer(daily_tokens=None)
     error = refusal(replace(customer.account, tokens_today=10**9, requests_this_minute=20), customer=customer)
     assert error.reason == "requests_per_minute_exceeded"
@@ -109,7 +109,7 @@ def test_an_account_without_a_wall_is_never_told_that_its_day_is_over():
 @given(tokens=st.integers(0, 3000), requests=st.integers(0, 60), wall=st.none() | st.integers(0, 2000), now_s=TIMES)
 def test_headers_never_tell_less_than_nothing_and_their_resets_are_durations(
     tokens: int, requests: int, wall: int | None, now_s: float
-):
+) -> None:
     customer = new_customer(daily_tokens=wall, included_tokens=1000)
     account = replace(customer.account, tokens_today=tokens, requests_this_minute=requests)
     headers = rate_limit_headers(account, now_s=now_s)
@@ -135,11 +135,11 @@ def seconds_of(duration: str) -> int:
 @pytest.mark.parametrize(
     ("now_s", "reset"), [(NOON_S, "12h0m0s"), (NOON_S + 11 * 3600, "1h0m0s"), (NOON_S + 12 * 3600 - 61, "1m1s")]
 )
-def test_a_duration_names_only_the_units_it_needs(now_s: float, reset: str):
+def test_a_duration_names_only_the_units_it_needs(now_s: float, reset: str) -> None:
     assert rate_limit_headers(CUSTOMER.account, now_s=now_s)["x-ratelimit-reset-tokens"] == reset
 
 
-def test_a_lease_is_dead_at_its_deadline_and_not_before():
+def test_a_lease_is_dead_at_its_deadline_and_not_before() -> None:
     lease = new_lease(CUSTOMER, holds_s=10)
     account = replace(CUSTOMER.account, open={lease.request_id: lease})
     assert account.dead_leases(lease.deadline_s - 0.001) == []
@@ -147,6 +147,6 @@ def test_a_lease_is_dead_at_its_deadline_and_not_before():
 
 
 @given(st.integers(0, 10**6), st.integers(1, 100))
-def test_a_prompts_estimate_is_a_third_of_its_bytes_and_something_for_each_message(size: int, messages: int):
+def test_a_prompts_estimate_is_a_third_of_its_bytes_and_something_for_each_message(size: int, messages: int) -> None:
     assert estimate_prompt_tokens(size, messages=messages) * 3 >= size
     assert estimate_prompt_tokens(size, messages=messages) <= size // 3 + 1 + 8 * messages + 8

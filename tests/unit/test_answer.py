@@ -32,19 +32,19 @@ def read(event: bytes) -> dict[str, Any]:
 
 
 @given(ANY_TEXT, st.integers(0, 7), st.booleans())
-def test_any_text_travels_on_one_ascii_line_and_arrives_as_it_was(text: str, index: int, include_usage: bool):
+def test_any_text_travels_on_one_ascii_line_and_arrives_as_it_was(text: str, index: int, include_usage: bool) -> None:
     chunk = read(writer(include_usage=include_usage).piece(Piece(index, {"content": text})))
     assert chunk["choices"] == [{"index": index, "delta": {"content": text}, "finish_reason": None}]
 
 
 @given(ANY_TEXT)
-def test_any_text_of_a_completion_and_of_an_error_travels_on_one_ascii_line(text: str):
+def test_any_text_of_a_completion_and_of_an_error_travels_on_one_ascii_line(text: str) -> None:
     assert read(writer("text").piece(Piece(0, {"content": text})))["choices"][0]["text"] == text
     assert read(error_event({"error": {"message": text}}))["error"]["message"] == text
 
 
 @given(ANY_TEXT)
-def test_the_short_way_of_writing_a_piece_writes_what_the_long_way_does(text: str):
+def test_the_short_way_of_writing_a_piece_writes_what_the_long_way_does(text: str) -> None:
     short = read(writer().piece(Piece(0, {"content": text})))
     long = read(writer().piece(Piece(0, {"content": text, "role": "assistant"})))
     del long["choices"][0]["delta"]["role"]
@@ -56,7 +56,9 @@ def test_the_short_way_of_writing_a_piece_writes_what_the_long_way_does(text: st
     [("chat", "chat.completion.chunk", "chatcmpl-r1"), ("text", "text_completion", "cmpl-r1")],
 )
 @pytest.mark.parametrize("include_usage", [False, True])
-def test_every_event_carries_the_same_id_created_and_model(kind: Kind, object_: str, id_: str, include_usage: bool):
+def test_every_event_carries_the_same_id_created_and_model(
+    kind: Kind, object_: str, id_: str, include_usage: bool
+) -> None:
     written = writer(kind, include_usage=include_usage)
     events = [
         written.piece(Piece(0, {"content": "a"})),
@@ -68,14 +70,14 @@ def test_every_event_carries_the_same_id_created_and_model(kind: Kind, object_: 
         assert (chunk["id"], chunk["object"], chunk["created"], chunk["model"]) == (id_, object_, 7, "small")
 
 
-def test_the_first_event_of_a_chat_choice_carries_the_role_and_a_completion_has_none():
+def test_the_first_event_of_a_chat_choice_carries_the_role_and_a_completion_has_none() -> None:
     assert read(writer().role(1))["choices"] == [
         {"index": 1, "delta": {"role": "assistant", "content": ""}, "finish_reason": None}
     ]
     assert writer("text").role(0) == b""
 
 
-def test_usage_rides_on_the_last_ending_unless_it_was_asked_for_apart():
+def test_usage_rides_on_the_last_ending_unless_it_was_asked_for_apart() -> None:
     written = writer()
     assert read(written.ending(Ending(0, "stop"), USAGE))["usage"] == USAGE_JSON
     assert "usage" not in read(written.ending(Ending(0, "stop"), None))
@@ -83,7 +85,7 @@ def test_usage_rides_on_the_last_ending_unless_it_was_asked_for_apart():
     assert written.usage(USAGE) == b""
 
 
-def test_usage_asked_for_apart_is_one_chunk_without_choices_and_null_everywhere_else():
+def test_usage_asked_for_apart_is_one_chunk_without_choices_and_null_everywhere_else() -> None:
     written = writer(include_usage=True)
     assert read(written.usage(USAGE)) == {
         "id": "chatcmpl-r1",
@@ -102,7 +104,7 @@ def test_usage_asked_for_apart_is_one_chunk_without_choices_and_null_everywhere_
         assert read(event)["usage"] is None
 
 
-def test_an_ending_has_its_reason_and_an_empty_delta():
+def test_an_ending_has_its_reason_and_an_empty_delta() -> None:
     assert read(writer().ending(Ending(2, "length"), None))["choices"] == [
         {"index": 2, "delta": {}, "finish_reason": "length"}
     ]
@@ -111,17 +113,17 @@ def test_an_ending_has_its_reason_and_an_empty_delta():
     ]
 
 
-def test_logprobs_go_beside_the_delta():
+def test_logprobs_go_beside_the_delta() -> None:
     choice = read(writer().piece(Piece(0, {"content": "a"}, {"content": [1]})))["choices"][0]
     assert (choice["logprobs"], choice["delta"]) == ({"content": [1]}, {"content": "a"})
 
 
-def test_a_failure_inside_a_stream_has_the_four_fields_of_every_error():
+def test_a_failure_inside_a_stream_has_the_four_fields_of_every_error() -> None:
     assert read(error_event(ServerError().body()))["error"].keys() >= {"message", "type", "code", "param"}
 
 
 @given(st.lists(ANY_TEXT))
-def test_a_whole_answer_holds_what_the_stream_would_have_said(texts: list[str]):
+def test_a_whole_answer_holds_what_the_stream_would_have_said(texts: list[str]) -> None:
     fold = ChoiceFold(0)
     for text in texts:
         fold.add(Piece(0, {"content": text}))
@@ -143,14 +145,14 @@ def test_a_whole_answer_holds_what_the_stream_would_have_said(texts: list[str]):
     ]
 
 
-def test_a_whole_text_completion_has_texts_in_place_of_messages():
+def test_a_whole_text_completion_has_texts_in_place_of_messages() -> None:
     fold = ChoiceFold(3)
     fold.add(Piece(3, {"content": "a"}))
     fold.reason = "length"
     assert fold.to_json("text") == {"text": "a", "index": 3, "finish_reason": "length"}
 
 
-def test_the_pieces_of_tool_calls_are_joined_call_by_call():
+def test_the_pieces_of_tool_calls_are_joined_call_by_call() -> None:
     fold = ChoiceFold(0)
     for call in (
         {"index": 1, "id": "c1", "type": "function", "function": {"name": "g", "arguments": ""}},
@@ -167,7 +169,7 @@ def test_the_pieces_of_tool_calls_are_joined_call_by_call():
     ]
 
 
-def test_annotations_and_logprobs_of_all_pieces_are_kept():
+def test_annotations_and_logprobs_of_all_pieces_are_kept() -> None:
     fold = ChoiceFold(0)
     fold.add(Piece(0, {"content": "a"}, {"content": [1]}))
     fold.add(Piece(0, {"content": "b"}, {"content": [2]}))

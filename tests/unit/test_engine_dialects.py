@@ -48,7 +48,7 @@ def parse(chunk: dict[str, Any]) -> EngineChunk:
     return parsed
 
 
-def test_a_piece_of_llama_cpp_carries_its_text_and_the_counts_so_far():
+def test_a_piece_of_llama_cpp_carries_its_text_and_the_counts_so_far() -> None:
     chunk = parse(
         {
             "choices": [{"index": 0, "delta": {"content": "Hi"}, "finish_reason": None}],
@@ -58,7 +58,7 @@ def test_a_piece_of_llama_cpp_carries_its_text_and_the_counts_so_far():
     assert chunk == EngineChunk("Hi", tokens=Tokens(7, 2))
 
 
-def test_a_piece_of_vllm_carries_its_usage_and_is_not_the_closing_count():
+def test_a_piece_of_vllm_carries_its_usage_and_is_not_the_closing_count() -> None:
     chunk = parse(
         {
             "choices": [{"index": 0, "delta": {"content": "Hi"}}],
@@ -68,39 +68,39 @@ def test_a_piece_of_vllm_carries_its_usage_and_is_not_the_closing_count():
     assert chunk == EngineChunk("Hi", tokens=Tokens(7, 2))
 
 
-def test_the_closing_count_comes_without_choices():
+def test_the_closing_count_comes_without_choices() -> None:
     chunk = parse({"choices": [], "usage": {"prompt_tokens": 7, "completion_tokens": 2}})
     assert chunk == EngineChunk(tokens=Tokens(7, 2), final_usage=True)
 
 
 @pytest.mark.parametrize("delta", [{"role": "assistant", "content": None}, {"role": "assistant"}, {}, None])
-def test_a_first_delta_without_text_is_an_empty_piece(delta: object):
+def test_a_first_delta_without_text_is_an_empty_piece(delta: object) -> None:
     assert parse({"choices": [{"index": 0, "delta": delta}], "usage": None}) == EngineChunk()
 
 
-def test_the_finish_and_the_logprobs_come_through():
+def test_the_finish_and_the_logprobs_come_through() -> None:
     chunk = parse({"choices": [{"delta": {}, "finish_reason": "length", "logprobs": {"content": [1]}}]})
     assert chunk == EngineChunk(finish_reason="length", logprobs={"content": [1]})
 
 
-def test_the_end_mark_is_told_apart():
+def test_the_end_mark_is_told_apart() -> None:
     assert parse_chunk(b"[DONE]") == "done"
 
 
 @pytest.mark.parametrize("data", [b"", b"{", b"[]", b"7", b'"text"', b"null", b"\xff", b"[done]"])
-def test_what_is_no_chunk_breaks_the_stream(data: bytes):
+def test_what_is_no_chunk_breaks_the_stream(data: bytes) -> None:
     with pytest.raises(ServerError) as caught:
         parse_chunk(data)
     assert caught.value.reason == "stream_broken"
 
 
 @given(JSON)
-def test_no_json_does_more_than_break_the_stream(value: object):
+def test_no_json_does_more_than_break_the_stream(value: object) -> None:
     with suppress(GatewayError):
         parse_chunk(json.dumps(value).encode())
 
 
-def test_an_error_event_in_a_stream_is_the_refusal_it_holds():
+def test_an_error_event_in_a_stream_is_the_refusal_it_holds() -> None:
     with pytest.raises(ContextExceeded):
         parse_chunk(json.dumps(LLAMA_CONTEXT).encode())
     with pytest.raises(ServerError) as caught:
@@ -110,9 +110,10 @@ def test_an_error_event_in_a_stream_is_the_refusal_it_holds():
 
 @pytest.mark.parametrize("body", [LLAMA_CONTEXT, *({"error": {"message": message}} for message in VLLM_CONTEXTS)])
 @pytest.mark.parametrize("form", ["mapping", "text", "bytes"])
-def test_a_prompt_over_the_context_is_refused_with_both_numbers(body: dict[str, Any], form: str):
+def test_a_prompt_over_the_context_is_refused_with_both_numbers(body: dict[str, Any], form: str) -> None:
     text = json.dumps(body)
-    refusal = translate_refusal(400, {"mapping": body, "text": text, "bytes": text.encode()}[form])
+    forms: dict[str, dict[str, Any] | str | bytes] = {"mapping": body, "text": text, "bytes": text.encode()}
+    refusal = translate_refusal(400, forms[form])
     assert isinstance(refusal, ContextExceeded)
     assert (refusal.prompt_tokens, refusal.context_tokens) == (9000, 8192)
     assert (refusal.status, refusal.reason, refusal.param) == (400, "context_length_exceeded", "messages")
@@ -132,7 +133,7 @@ def test_a_prompt_over_the_context_is_refused_with_both_numbers(body: dict[str, 
         (500, ServerError, "engine_failed"),
     ],
 )
-def test_each_status_of_an_engine_has_its_place_in_the_contract(status: int, kind: type, reason: str | None):
+def test_each_status_of_an_engine_has_its_place_in_the_contract(status: int, kind: type, reason: str | None) -> None:
     refusal = translate_refusal(status, {"error": {"message": "the secret prompt"}})
     assert type(refusal) is kind
     assert refusal.reason == reason
@@ -140,6 +141,6 @@ def test_each_status_of_an_engine_has_its_place_in_the_contract(status: int, kin
 
 
 @given(st.sampled_from([400, 429, 500, 503]), JSON | st.binary(max_size=40) | st.text(max_size=40))
-def test_any_body_of_a_refusal_is_translated(status: int, body: Any):
+def test_any_body_of_a_refusal_is_translated(status: int, body: Any) -> None:
     text = body if isinstance(body, bytes | str) else json.dumps(body)
     assert isinstance(translate_refusal(status, text), GatewayError)

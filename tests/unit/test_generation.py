@@ -35,7 +35,7 @@ async def nothing_is_held(house: House) -> None:
     assert account.tokens_today == sum(record.tokens.total for record in house.settled())
 
 
-async def test_a_whole_answer_is_told_and_settled_once_with_the_engines_counts():
+async def test_a_whole_answer_is_told_and_settled_once_with_the_engines_counts() -> None:
     house = await build_house(answer("Hello", " world"))
     order = new_order(house.customer)
     run, told, settlement = await drive(house, order)
@@ -49,14 +49,14 @@ async def test_a_whole_answer_is_told_and_settled_once_with_the_engines_counts()
     await nothing_is_held(house)
 
 
-async def test_the_second_close_of_a_run_settles_nothing_more():
+async def test_the_second_close_of_a_run_settles_nothing_more() -> None:
     house = await build_house(answer("a"))
     run, _, settlement = await drive(house, new_order(house.customer))
     assert await run.close(BROKEN) is settlement
     assert len(house.settled()) == 1
 
 
-async def test_the_slot_is_given_back_with_the_last_token_before_the_run_is_closed():
+async def test_the_slot_is_given_back_with_the_last_token_before_the_run_is_closed() -> None:
     house = await build_house(answer("a"))
     run = await house.generate.start(new_order(house.customer))
     async for _ in run.pieces():
@@ -68,7 +68,7 @@ async def test_the_slot_is_given_back_with_the_last_token_before_the_run_is_clos
     await nothing_is_held(house)
 
 
-async def test_only_a_whole_answer_counts_into_the_service_time_of_the_line():
+async def test_only_a_whole_answer_counts_into_the_service_time_of_the_line() -> None:
     house = await build_house([text("a", completion=1), Silence(4), *answer("b")], [text("a"), BROKEN])
     await drive(house, new_order(house.customer))
     assert (await house.lines.look("small")).service_s == 4
@@ -89,7 +89,7 @@ async def test_only_a_whole_answer_counts_into_the_service_time_of_the_line():
     ],
     ids=lambda refusal: type(refusal).__name__,
 )
-async def test_a_refusal_of_the_engine_is_raised_before_any_piece_and_charges_nothing(refusal: GatewayError):
+async def test_a_refusal_of_the_engine_is_raised_before_any_piece_and_charges_nothing(refusal: GatewayError) -> None:
     house = await build_house(refusal)
     with pytest.raises(type(refusal)) as caught:
         await house.generate.start(new_order(house.customer))
@@ -100,7 +100,7 @@ async def test_a_refusal_of_the_engine_is_raised_before_any_piece_and_charges_no
     await nothing_is_held(house)
 
 
-async def test_a_refused_admission_runs_and_records_nothing():
+async def test_a_refused_admission_runs_and_records_nothing() -> None:
     house = await build_house(answer("a"))
     house.books.pages[house.customer.account.id].counters["t20261123"] = 1000
     with pytest.raises(RateLimited):
@@ -109,7 +109,7 @@ async def test_a_refused_admission_runs_and_records_nothing():
     assert await house.held() == set()
 
 
-async def test_a_refusal_of_the_line_is_settled_and_never_reaches_the_engine():
+async def test_a_refusal_of_the_line_is_settled_and_never_reaches_the_engine() -> None:
     house = await build_house(answer("a"))
     await house.lines.describe("small", status="warming", copies=0, slots=0)
     with pytest.raises(ServiceUnavailable) as caught:
@@ -121,7 +121,7 @@ async def test_a_refusal_of_the_line_is_settled_and_never_reaches_the_engine():
     await nothing_is_held(house)
 
 
-async def test_a_stream_that_breaks_after_its_first_piece_charges_what_the_engine_had_counted():
+async def test_a_stream_that_breaks_after_its_first_piece_charges_what_the_engine_had_counted() -> None:
     house = await build_house([text("a", completion=1), text("b", completion=2), BROKEN])
     with pytest.raises(ServerError):
         await drive(house, new_order(house.customer))
@@ -131,7 +131,7 @@ async def test_a_stream_that_breaks_after_its_first_piece_charges_what_the_engin
     await nothing_is_held(house)
 
 
-async def test_a_stream_that_breaks_before_any_count_charges_the_pieces_that_came():
+async def test_a_stream_that_breaks_before_any_count_charges_the_pieces_that_came() -> None:
     house = await build_house([text("a"), text("b"), text("c"), BROKEN])
     with pytest.raises(ServerError):
         await drive(house, new_order(house.customer))
@@ -139,7 +139,7 @@ async def test_a_stream_that_breaks_before_any_count_charges_the_pieces_that_cam
     assert (settlement.status, settlement.tokens) == ("partial", Tokens(0, 3))
 
 
-async def test_a_buffered_answer_that_breaks_was_never_delivered_and_charges_nothing():
+async def test_a_buffered_answer_that_breaks_was_never_delivered_and_charges_nothing() -> None:
     house = await build_house([text("a", completion=1), BROKEN])
     with pytest.raises(ServerError):
         await drive(house, new_order(house.customer, stream=False))
@@ -161,7 +161,7 @@ async def test_a_buffered_answer_that_breaks_was_never_delivered_and_charges_not
     ],
     ids=["no end", "no finish", "usage without finish", "nothing", "only the end", "no json"],
 )
-async def test_an_answer_without_its_finish_is_broken_and_never_told_as_whole(script: list[Step]):
+async def test_an_answer_without_its_finish_is_broken_and_never_told_as_whole(script: list[Step]) -> None:
     house = await build_house(script)
     with pytest.raises(ServerError) as caught:
         await drive(house, new_order(house.customer))
@@ -170,28 +170,28 @@ async def test_an_answer_without_its_finish_is_broken_and_never_told_as_whole(sc
     await nothing_is_held(house)
 
 
-async def test_an_answer_that_ends_without_the_end_mark_is_whole_by_its_finish():
+async def test_an_answer_that_ends_without_the_end_mark_is_whole_by_its_finish() -> None:
     house = await build_house([text("a", completion=1), finish("length")])
     _, told, settlement = await drive(house, new_order(house.customer))
     assert told.endings == [Ending(0, "length")]
     assert (settlement.status, settlement.tokens) == ("ok", Tokens(5, 1))
 
 
-async def test_what_comes_behind_the_end_mark_is_never_read():
+async def test_what_comes_behind_the_end_mark_is_never_read() -> None:
     house = await build_house([*answer("a"), BROKEN])
     _, _, settlement = await drive(house, new_order(house.customer))
     assert settlement.status == "ok"
     assert house.engine.streams[0].closed
 
 
-async def test_parts_cut_inside_characters_and_lines_tell_the_same_answer():
+async def test_parts_cut_inside_characters_and_lines_tell_the_same_answer() -> None:
     body = b"".join(step for step in answer("wörld", " 😀") if isinstance(step, bytes))
     house = await build_house([body[index : index + 7] for index in range(0, len(body), 7)])
     _, told, settlement = await drive(house, new_order(house.customer))
     assert (told.texts, settlement.tokens) == (["wörld", " 😀"], Tokens(5, 2))
 
 
-async def test_a_client_that_leaves_mid_stream_pays_what_the_engine_had_counted():
+async def test_a_client_that_leaves_mid_stream_pays_what_the_engine_had_counted() -> None:
     house = await build_house(answer("a", "b", "c"))
     _, told, settlement = await drive(house, new_order(house.customer), leave_after=2)
     assert told.texts == ["a", "b"]
@@ -202,7 +202,7 @@ async def test_a_client_that_leaves_mid_stream_pays_what_the_engine_had_counted(
     await nothing_is_held(house)
 
 
-async def test_a_client_that_leaves_before_the_first_piece_pays_nothing():
+async def test_a_client_that_leaves_before_the_first_piece_pays_nothing() -> None:
     opened = asyncio.Event()
     house = await build_house([Gate(opened), *answer("a")], patience_s=0.01)
     run = await house.generate.start(new_order(house.customer))
@@ -212,7 +212,7 @@ async def test_a_client_that_leaves_before_the_first_piece_pays_nothing():
     await nothing_is_held(house)
 
 
-async def test_a_client_that_leaves_while_the_run_starts_pays_nothing():
+async def test_a_client_that_leaves_while_the_run_starts_pays_nothing() -> None:
     house = await build_house([Gate(asyncio.Event())])
     start = asyncio.create_task(house.generate.start(new_order(house.customer)))
     while not house.engine.streams:
@@ -226,7 +226,7 @@ async def test_a_client_that_leaves_while_the_run_starts_pays_nothing():
     await nothing_is_held(house)
 
 
-async def test_a_client_that_leaves_while_it_waits_in_line_leaves_the_line():
+async def test_a_client_that_leaves_while_it_waits_in_line_leaves_the_line() -> None:
     house = await build_house(answer("a"), slots=1)
     await house.lines.take("small", request_id="other", account_id="other", deadline_s=house.clock.now_s() + 900)
     start = asyncio.create_task(house.generate.start(new_order(house.customer)))
@@ -240,7 +240,7 @@ async def test_a_client_that_leaves_while_it_waits_in_line_leaves_the_line():
     assert (await house.account()).tokens_today == 0
 
 
-async def test_a_run_starts_without_its_first_piece_after_patience_and_tells_the_silence():
+async def test_a_run_starts_without_its_first_piece_after_patience_and_tells_the_silence() -> None:
     opened = asyncio.Event()
     house = await build_house([Gate(opened), *answer("a")], patience_s=0.01)
     run = await house.generate.start(new_order(house.customer))
@@ -251,7 +251,7 @@ async def test_a_run_starts_without_its_first_piece_after_patience_and_tells_the
     assert (await run.close()).status == "ok"
 
 
-async def test_each_silence_of_patience_is_told_as_an_empty_batch():
+async def test_each_silence_of_patience_is_told_as_an_empty_batch() -> None:
     house = await build_house([text("a", completion=1), Silence(3.5 * PATIENCE_S), *answer("b")])
     _, told, settlement = await drive(house, new_order(house.customer))
     assert (told.texts, told.silences) == (["a", "b"], 4)
@@ -259,7 +259,7 @@ async def test_each_silence_of_patience_is_told_as_an_empty_batch():
     assert settlement.first_token_ms == 0
 
 
-async def test_a_silence_is_not_the_first_token():
+async def test_a_silence_is_not_the_first_token() -> None:
     house = await build_house([Silence(12), *answer("a")])
     _, told, settlement = await drive(house, new_order(house.customer))
     assert told.silences == 2
@@ -273,7 +273,7 @@ async def test_a_silence_is_not_the_first_token():
         ([text("a", completion=1), Silence(10_000)], "partial", Tokens(5, 1)),
     ],
 )
-async def test_a_generation_over_its_time_ends_as_a_timeout(script: Script, status: str, tokens: Tokens):
+async def test_a_generation_over_its_time_ends_as_a_timeout(script: Script, status: str, tokens: Tokens) -> None:
     house = await build_house(script)
     began_s = house.clock.now_s()
     with pytest.raises(UpstreamTimeout) as caught:
@@ -285,14 +285,14 @@ async def test_a_generation_over_its_time_ends_as_a_timeout(script: Script, stat
     await nothing_is_held(house)
 
 
-async def test_an_engine_that_talks_on_and_on_is_ended_at_the_time_limit():
+async def test_an_engine_that_talks_on_and_on_is_ended_at_the_time_limit() -> None:
     house = await build_house([step for word in range(99) for step in (text("a", completion=word), Silence(1))])
     with pytest.raises(UpstreamTimeout):
         await drive(house, new_order(house.customer))
     assert house.settled()[0].tokens == Tokens(5, 59)
 
 
-async def test_several_choices_of_one_prompt_pay_for_the_prompt_once():
+async def test_several_choices_of_one_prompt_pay_for_the_prompt_once() -> None:
     house = await build_house(answer("a"), answer("b", "c"), answer("d"))
     body = {"max_tokens": 9}
     run, told, settlement = await drive(house, new_order(house.customer, bodies=[body, body, body]))
@@ -301,7 +301,7 @@ async def test_several_choices_of_one_prompt_pay_for_the_prompt_once():
     await nothing_is_held(house)
 
 
-async def test_a_break_in_a_later_choice_keeps_what_the_earlier_ones_used():
+async def test_a_break_in_a_later_choice_keeps_what_the_earlier_ones_used() -> None:
     house = await build_house(answer("a"), [text("b", completion=1), BROKEN])
     with pytest.raises(ServerError):
         await drive(house, new_order(house.customer, bodies=[{"max_tokens": 9}] * 2))
@@ -309,7 +309,7 @@ async def test_a_break_in_a_later_choice_keeps_what_the_earlier_ones_used():
     assert (settlement.status, settlement.tokens) == ("partial", Tokens(5, 2))
 
 
-async def test_too_many_tokens_for_the_context_are_clipped_to_what_is_left_and_asked_again():
+async def test_too_many_tokens_for_the_context_are_clipped_to_what_is_left_and_asked_again() -> None:
     house = await build_house(ContextExceeded(prompt_tokens=90, context_tokens=100), answer("a"))
     body: dict[str, Any] = {"max_tokens": 50, "messages": ["m"]}
     _, told, _ = await drive(house, new_order(house.customer, bodies=[body]))
@@ -318,14 +318,14 @@ async def test_too_many_tokens_for_the_context_are_clipped_to_what_is_left_and_a
 
 
 @pytest.mark.parametrize(("prompt", "asked"), [(100, 50), (130, 50), (50, 50), (20, 50)])
-async def test_a_refused_context_is_not_asked_again_where_clipping_can_not_help(prompt: int, asked: int):
+async def test_a_refused_context_is_not_asked_again_where_clipping_can_not_help(prompt: int, asked: int) -> None:
     house = await build_house(ContextExceeded(prompt_tokens=prompt, context_tokens=100), answer("a"))
     with pytest.raises(ContextExceeded):
         await house.generate.start(new_order(house.customer, bodies=[{"max_tokens": asked}]))
     assert len(house.engine.bodies) == 1
 
 
-async def test_a_second_refusal_of_the_clipped_request_is_final():
+async def test_a_second_refusal_of_the_clipped_request_is_final() -> None:
     refusal = ContextExceeded(prompt_tokens=90, context_tokens=100)
     house = await build_house(refusal, refusal, answer("a"))
     with pytest.raises(ContextExceeded):
@@ -334,7 +334,7 @@ async def test_a_second_refusal_of_the_clipped_request_is_final():
     await nothing_is_held(house)
 
 
-async def test_dead_leases_that_admission_saw_are_settled_as_lost():
+async def test_dead_leases_that_admission_saw_are_settled_as_lost() -> None:
     house = await build_house(answer("a"))
     dead = new_lease(house.customer, reserved_tokens=300, admitted_s=house.clock.now_s() - 900, holds_s=600)
     await house.generate.ledger.admit(dead, key_hash=house.customer.key.hash)
@@ -343,16 +343,16 @@ async def test_dead_leases_that_admission_saw_are_settled_as_lost():
     await nothing_is_held(house)
 
 
-async def test_counters_of_days_and_minutes_gone_by_are_removed_at_settlement():
+async def test_counters_of_days_and_minutes_gone_by_are_removed_at_settlement() -> None:
     house = await build_house(answer("a"), answer("a"))
     await drive(house, new_order(house.customer))
     house.clock.advance(2 * 86_400)
     await drive(house, new_order(house.customer))
     counters = house.books.pages[house.customer.account.id].counters
-    assert sorted(counters) == ["r29925000", "t20261125"]
+    assert sorted(counters) == ["r29926800", "t20261125"]
 
 
-async def test_the_lease_outlives_all_that_its_request_may_do():
+async def test_the_lease_outlives_all_that_its_request_may_do() -> None:
     house = await build_house([Silence(10_000)])
     run = await house.generate.start(new_order(house.customer))
     (lease,) = (await house.account()).open.values()
@@ -360,7 +360,7 @@ async def test_the_lease_outlives_all_that_its_request_may_do():
     await run.close()
 
 
-async def test_a_settlement_that_the_ledger_refuses_waits_in_the_outbox():
+async def test_a_settlement_that_the_ledger_refuses_waits_in_the_outbox() -> None:
     house = await build_house(answer("a"), faults=Faults(every=frozenset({"settle"})))
     _, _, settlement = await drive(house, new_order(house.customer))
     assert house.settled() == []
@@ -369,7 +369,7 @@ async def test_a_settlement_that_the_ledger_refuses_waits_in_the_outbox():
     assert len((await house.account()).open) == 1
 
 
-async def test_a_settlement_that_nobody_takes_leaves_its_lease_for_the_sweep():
+async def test_a_settlement_that_nobody_takes_leaves_its_lease_for_the_sweep() -> None:
     house = await build_house(answer("a"), faults=Faults(every=frozenset({"settle", "put"})))
     _, _, settlement = await drive(house, new_order(house.customer))
     assert settlement.status == "ok"
@@ -378,7 +378,7 @@ async def test_a_settlement_that_nobody_takes_leaves_its_lease_for_the_sweep():
     assert await house.held() == set()
 
 
-async def test_a_slot_that_can_not_be_given_back_does_not_spoil_the_answer():
+async def test_a_slot_that_can_not_be_given_back_does_not_spoil_the_answer() -> None:
     house = await build_house(answer("a"), faults=Faults(every=frozenset({"leave"})))
     _, told, settlement = await drive(house, new_order(house.customer))
     assert told.texts == ["a"]
@@ -392,7 +392,7 @@ async def test_a_slot_that_can_not_be_given_back_does_not_spoil_the_answer():
 @pytest.mark.parametrize("when", ["before", "after"])
 async def test_whatever_call_fails_there_is_one_settlement_or_one_lease_and_no_slot_is_kept(
     when: When, busy: bool, stream: bool
-):
+) -> None:
     names: list[str] = []
     for at in range(100):
         house = await _run_with_a_fault(Faults(at=at, when=when), busy=busy, stream=stream)

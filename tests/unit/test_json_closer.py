@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from gateway.domain.json_closer import JsonCloser, Top
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()
@@ -29,6 +29,7 @@ def fed(text: str, *, seed: int, top: Top = "object") -> JsonCloser:
     return closer
 
 
+@settings(deadline=None)
 @given(value=VALUES, style=DUMPS, cut=st.floats(0, 1), seed=st.integers())
 def test_every_prefix_of_every_document_parses_once_closed(
     value: Any, style: dict[str, Any], cut: float, seed: int
@@ -40,6 +41,7 @@ def test_every_prefix_of_every_document_parses_once_closed(
     json.loads(prefix + closer.closing())
 
 
+@settings(deadline=None)
 @given(value=CONTAINERS, style=DUMPS, cut=st.floats(0, 1), seed=st.integers())
 def test_a_cut_container_stays_the_container_that_it_was(
     value: Any, style: dict[str, Any], cut: float, seed: int
@@ -50,6 +52,7 @@ def test_a_cut_container_stays_the_container_that_it_was(
     assert type(json.loads(prefix + closer.closing())) is type(value)
 
 
+@settings(deadline=None)
 @given(value=VALUES, style=DUMPS, seed=st.integers())
 def test_a_whole_document_is_complete_and_needs_no_closing(value: Any, style: dict[str, Any], seed: int) -> None:
     closer = fed(json.dumps(value, **style) + " \n", seed=seed)
@@ -57,6 +60,7 @@ def test_a_whole_document_is_complete_and_needs_no_closing(value: Any, style: di
     assert closer.closing() == ""
 
 
+@settings(deadline=None)
 @given(text=st.text(), cut=st.floats(0, 1), seed=st.integers())
 def test_a_closed_string_can_always_be_sent_as_utf8(text: str, cut: float, seed: int) -> None:
     document = json.dumps([text])

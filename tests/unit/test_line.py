@@ -70,7 +70,7 @@ def names(line: Line) -> list[str]:
 
 
 @given(lines())
-def test_the_order_holds_each_living_waiter_once_and_no_dead_one(line: Line):
+def test_the_order_holds_each_living_waiter_once_and_no_dead_one(line: Line) -> None:
     order = line.order(NOW_S)
     assert sorted(waiter.request_id for waiter in order) == sorted(
         waiter.request_id for waiter in line.waiting.values() if waiter.deadline_s > NOW_S
@@ -78,7 +78,7 @@ def test_the_order_holds_each_living_waiter_once_and_no_dead_one(line: Line):
 
 
 @given(lines())
-def test_within_an_account_first_come_is_first_served(line: Line):
+def test_within_an_account_first_come_is_first_served(line: Line) -> None:
     order = line.order(NOW_S)
     for account in {waiter.account_id for waiter in order}:
         own = [(waiter.rank, waiter.since_s) for waiter in order if waiter.account_id == account]
@@ -86,13 +86,13 @@ def test_within_an_account_first_come_is_first_served(line: Line):
 
 
 @given(lines())
-def test_queued_work_goes_after_all_interactive(line: Line):
+def test_queued_work_goes_after_all_interactive(line: Line) -> None:
     ranks = [waiter.rank for waiter in line.order(NOW_S)]
     assert ranks == sorted(ranks)
 
 
 @given(lines())
-def test_a_burst_of_one_account_stands_behind_the_first_request_of_an_account_that_holds_no_more(line: Line):
+def test_a_burst_of_one_account_stands_behind_the_first_request_of_an_account_that_holds_no_more(line: Line) -> None:
     held = {name: sum(h.account_id == name and h.deadline_s > NOW_S for h in line.open.values()) for name in NAMES}
     order = [waiter for waiter in line.order(NOW_S) if waiter.rank == INTERACTIVE]
     place: dict[str, list[int]] = {}
@@ -105,35 +105,35 @@ def test_a_burst_of_one_account_stands_behind_the_first_request_of_an_account_th
 
 
 @given(lines())
-def test_no_more_waiters_have_their_turn_than_slots_are_free(line: Line):
+def test_no_more_waiters_have_their_turn_than_slots_are_free(line: Line) -> None:
     turns = [name for name in line.waiting if line.is_turn_of(name, NOW_S)]
     assert len(turns) == min(len(line.order(NOW_S)), max(0, line.slots - len(line.open)))
 
 
-def test_the_order_does_not_depend_on_how_the_item_lists_its_waiters():
+def test_the_order_does_not_depend_on_how_the_item_lists_its_waiters() -> None:
     waiting = [waiter("ann1", since_s=1), waiter("ann2", since_s=2), waiter("ben1", since_s=3)]
     expected = ["ann1", "ben1", "ann2"]
     assert names(line(waiting=waiting, holding=[], slots=1)) == expected
     assert names(line(waiting=waiting[::-1], holding=[], slots=1)) == expected
 
 
-def test_an_account_that_holds_slots_stands_behind_one_that_holds_none():
+def test_an_account_that_holds_slots_stands_behind_one_that_holds_none() -> None:
     waiting = [waiter("ann1", since_s=1), waiter("ben1", since_s=2)]
     assert names(line(waiting=waiting, holding=[holder("ann9")], slots=2)) == ["ben1", "ann1"]
 
 
-def test_a_dead_holder_weighs_nothing_on_its_account():
+def test_a_dead_holder_weighs_nothing_on_its_account() -> None:
     waiting = [waiter("ann1", since_s=1), waiter("ben1", since_s=2)]
     assert names(line(waiting=waiting, holding=[holder("ann9", deadline_s=NOW_S)], slots=2)) == ["ann1", "ben1"]
 
 
-def test_a_dead_holder_keeps_its_slot_until_it_is_removed():
+def test_a_dead_holder_keeps_its_slot_until_it_is_removed() -> None:
     full = line(waiting=[waiter("ann1", since_s=1)], holding=[holder("ben1", deadline_s=NOW_S)], slots=1)
     assert not full.is_turn_of("ann1", NOW_S)
     assert [entry.request_id for entry in full.dead(NOW_S)] == ["ben1"]
 
 
-def test_two_that_came_at_once_are_ordered_by_their_ids():
+def test_two_that_came_at_once_are_ordered_by_their_ids() -> None:
     assert names(line(waiting=[waiter("ben1", since_s=1), waiter("ann1", since_s=1)], holding=[], slots=1)) == [
         "ann1",
         "ben1",
@@ -141,12 +141,12 @@ def test_two_that_came_at_once_are_ordered_by_their_ids():
 
 
 @given(lines())
-def test_demand_counts_who_holds_and_who_waits(line: Line):
+def test_demand_counts_who_holds_and_who_waits(line: Line) -> None:
     assert line.demand == len(line.open) + len(line.waiting)
 
 
 @given(lines(), st.integers(1, 8))
-def test_a_newcomer_is_refused_only_when_the_line_is_full_and_told_when_to_come_back(line: Line, most: int):
+def test_a_newcomer_is_refused_only_when_the_line_is_full_and_told_when_to_come_back(line: Line, most: int) -> None:
     refusal = line.refusal(max_waiting=most)
     assert (refusal is None) == (len(line.waiting) < most)
     if refusal is not None:
@@ -156,14 +156,14 @@ def test_a_newcomer_is_refused_only_when_the_line_is_full_and_told_when_to_come_
 
 
 @pytest.mark.parametrize(("status", "reason"), [("warming", "model_warming"), ("off", "model_off")])
-def test_a_model_without_copies_says_whether_it_is_on_its_way(status: ModelStatus, reason: str):
+def test_a_model_without_copies_says_whether_it_is_on_its_way(status: ModelStatus, reason: str) -> None:
     refusal = line(waiting=[], holding=[], slots=2, status=status).refusal(max_waiting=8)
     assert isinstance(refusal, ServiceUnavailable)
     assert refusal.reason == reason
     assert refusal.retry_after_s == not_ready("small", status).retry_after_s
 
 
-def test_the_expected_wait_grows_with_who_waits_and_shrinks_with_slots():
+def test_the_expected_wait_grows_with_who_waits_and_shrinks_with_slots() -> None:
     waiting = [waiter(f"ann{index}", since_s=index) for index in range(5)]
     holding = [holder("ben1"), holder("ben2")]
     full = line(waiting=waiting, holding=holding, slots=2)

@@ -11,7 +11,7 @@ import pytest
 from gateway.domain.errors import InvalidRequest
 from gateway.domain.models import Model
 from gateway.domain.prompt import fold_messages
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 TEXT_ONLY = Model(
@@ -60,6 +60,7 @@ def words_of(messages: list[dict[str, Any]]) -> list[str]:
     return [piece.split(">")[0] for piece in text.split("<")[1:]]
 
 
+@settings(deadline=None)
 @given(messages=CONVERSATIONS)
 def test_the_folded_conversation_alternates_and_ends_with_the_user(messages: list[dict[str, Any]]) -> None:
     roles = [message["role"] for message in fold_messages(messages, model=TEXT_ONLY)]
@@ -68,11 +69,13 @@ def test_the_folded_conversation_alternates_and_ends_with_the_user(messages: lis
     assert turns[-1] == "user"
 
 
+@settings(deadline=None)
 @given(messages=CONVERSATIONS)
 def test_every_text_survives_in_its_order(messages: list[dict[str, Any]]) -> None:
     assert words_of(fold_messages(messages, model=TEXT_ONLY)) == words_of(messages)
 
 
+@settings(deadline=None)
 @given(messages=CONVERSATIONS)
 def test_folding_twice_is_folding_once(messages: list[dict[str, Any]]) -> None:
     folded = fold_messages(messages, model=TEXT_ONLY)

@@ -7,11 +7,11 @@ import asyncio
 import pytest
 from gateway.application.queueing import Queue
 from gateway.domain.errors import ServiceUnavailable
-from gateway.domain.line import QUEUED, Waiter
+from gateway.domain.line import INTERACTIVE, QUEUED, ModelStatus, Waiter
 
 from tests.support.clock import ManualClock
 from tests.support.fake_lines import FakeLines
-from tests.support.faults import Faults
+from tests.support.faults import Faults, When
 
 pytestmark = pytest.mark.anyio
 MODEL = "small"
@@ -21,17 +21,17 @@ WAIT_S = 20.0
 class Desk:
     """A line with its queue, at which requests of an account are named by a number."""
 
-    def __init__(self, *, slots: int, max_waiting_per_slot: int = 4) -> None:
+    def __init__(self, *, slots: int, max_waiting_per_slot: int = 4, wait_s: float = WAIT_S) -> None:
         self.clock = ManualClock()
         self.lines = FakeLines()
         self.slots = slots
-        self.queue = Queue(self.lines, self.clock, wait_s=WAIT_S, max_waiting_per_slot=max_waiting_per_slot)
+        self.queue = Queue(self.lines, self.clock, wait_s=wait_s, max_waiting_per_slot=max_waiting_per_slot)
 
     async def open(self) -> Desk:
         await self.lines.describe(MODEL, status="ready", copies=1, slots=self.slots)
         return self
 
-    async def enter(self, name: str, *, rank: int = 0) -> None:
+    async def enter(self, name: str, *, rank: int = INTERACTIVE) -> None:
         account = name.rstrip("0123456789")
         await self.queue.enter(MODEL, request_id=name, account_id=account, hold_s=100, rank=rank)
 
@@ -42,25 +42,25 @@ class Desk:
         return list((await self.lines.look(MODEL)).waiting)
 
     async def wait_until_waiting(self, count: int) -> None:
-        while len(await self.waiters()) < count:
+        while len(await self.waiters()) != count:
             await asyncio.sleep(0)
 
 
-async def test_a_free_slot_is_taken_at_once():
+async def test_a_free_slot_is_taken_at_once() -> None:
     desk = await Desk(slots=1).open()
     await desk.enter("ann1")
     assert await desk.holders() == ["ann1"]
     assert desk.clock.slept == []
 
 
-async def test_a_slot_is_held_for_as_long_as_it_was_asked_for():
+async def test_a_slot_is_held_for_as_long_as_it_was_asked_for() -> None:
     desk = await Desk(slots=1).open()
     await desk.enter("ann1")
     (holder,) = (await desk.lines.look(MODEL)).open.values()
     assert holder.deadline_s == desk.clock.now_s() + 100
 
 
-async def test_who_waits_takes_the_slot_that_comes_free():
+async def test_who_waits_takes_the_slot_that_comes_free() -> None:
     desk = await Desk(slots=1).open()
     await desk.enter("ann1")
     entering = asyncio.create_task(desk.enter("ben1"))
@@ -70,7 +70,7 @@ async def test_who_waits_takes_the_slot_that_comes_free():
     assert (await desk.holders(), await desk.waiters()) == (["ben1"], [])
 
 
-async def test_a_newcomer_does_not_pass_who_waits():
+async def test_a_newcomer_does_not_pass_who_waits() -> None:
     desk = await Desk(slots=1).open()
     waiter = Waiter(request_id="ann1", account_id="ann", since_s=0, deadline_s=desk.clock.now_s() + 5)
     await desk.lines.join(MODEL, waiter, max_waiting=4)
@@ -78,7 +78,7 @@ async def test_a_newcomer_does_not_pass_who_waits():
     assert desk.clock.slept, "it waited, although a slot was free, until the one before it was dead"
 
 
-async def test_the_wait_is_bounded_and_its_end_leaves_no_place_behind():
+async def test_the_wait_is_bounded_and_its_end_leaves_no_place_behind() -> None:
     desk = await Desk(slots=1).open()
     await desk.enter("ann1")
     began_s = desk.clock.now_s()
@@ -90,7 +90,7 @@ async def test_the_wait_is_bounded_and_its_end_leaves_no_place_behind():
     assert (await desk.holders(), await desk.waiters()) == (["ann1"], [])
 
 
-async def test_a_full_line_refuses_at_once():
+async def test_a_full_line_refuses_at_once() -> None:
     desk = await Desk(slots=1, max_waiting_per_slot=1).open()
     await desk.enter("ann1")
     entering = asyncio.create_task(desk.enter("ben1"))
@@ -105,16 +105,16 @@ async def test_a_full_line_refuses_at_once():
 
 
 @pytest.mark.parametrize(("status", "reason"), [("warming", "model_warming"), ("off", "model_off")])
-async def test_a_model_without_copies_refuses_at_once(status: str, reason: str):
+async def test_a_model_without_copies_refuses_at_once(status: ModelStatus, reason: str) -> None:
     desk = Desk(slots=1)
-    await desk.lines.describe(MODEL, status=status, copies=0, slots=0)  # type: ignore[arg-type] - from the table above
+    await desk.lines.describe(MODEL, status=status, copies=0, slots=0)
     with pytest.raises(ServiceUnavailable) as caught:
         await desk.enter("ann1")
     assert caught.value.reason == reason
     assert desk.clock.slept == []
 
 
-async def test_a_model_that_goes_away_ends_the_wait():
+async def test_a_model_that_goes_away_ends_the_wait() -> None:
     desk = await Desk(slots=1).open()
     await desk.enter("ann1")
     entering = asyncio.create_task(desk.enter("ben1"))
@@ -126,35 +126,38 @@ async def test_a_model_that_goes_away_ends_the_wait():
     assert await desk.waiters() == []
 
 
-async def test_the_dead_are_removed_by_whoever_meets_them():
+async def test_the_dead_are_removed_by_whoever_meets_them() -> None:
     desk = await Desk(slots=1).open()
     await desk.lines.take(MODEL, request_id="gone", account_id="x", deadline_s=desk.clock.now_s() - 1)
     await desk.enter("ann1")
     assert await desk.holders() == ["ann1"]
 
 
-async def test_slots_go_round_the_accounts_and_queued_work_is_last():
-    desk = await Desk(slots=1, max_waiting_per_slot=9).open()
-    await desk.enter("zoe1")
+async def test_slots_go_to_the_account_that_holds_the_fewest_and_to_queued_work_last() -> None:
+    desk = await Desk(slots=2, wait_s=1000).open()
+    await desk.enter("ann8")
+    await desk.enter("ann9")
     served: list[str] = []
 
-    async def one(name: str, rank: int = 0) -> None:
+    async def one(name: str, rank: int) -> None:
         await desk.enter(name, rank=rank)
         served.append(name)
-        await desk.lines.leave(MODEL, name)
 
+    names = ["job1", "ann1", "ann2", "ben1", "ben2"]
     tasks = []
-    for name, rank in [("job1", QUEUED), ("ann1", 0), ("ann2", 0), ("ann3", 0), ("ben1", 0), ("ben2", 0)]:
-        tasks.append(asyncio.create_task(one(name, rank)))
+    for name in names:
+        tasks.append(asyncio.create_task(one(name, QUEUED if name == "job1" else INTERACTIVE)))
         await desk.wait_until_waiting(len(tasks))
         desk.clock.advance(0.01)
-    await desk.lines.leave(MODEL, "zoe1")
+    for leaver in ["ann8", "ann9", "ben1", "ann1", "ben2"]:
+        await desk.lines.leave(MODEL, leaver)
+        await desk.wait_until_waiting(len(names) - len(served) - 1)
     await asyncio.gather(*tasks)
-    assert served == ["ann1", "ben1", "ann2", "ben2", "ann3", "job1"]
+    assert served == ["ben1", "ann1", "ben2", "ann2", "job1"]
 
 
-async def test_many_at_once_never_hold_more_than_the_slots():
-    desk = await Desk(slots=3, max_waiting_per_slot=20).open()
+async def test_many_at_once_never_hold_more_than_the_slots() -> None:
+    desk = await Desk(slots=3, max_waiting_per_slot=20, wait_s=1000).open()
     most = 0
 
     async def one(name: str) -> None:
@@ -169,10 +172,10 @@ async def test_many_at_once_never_hold_more_than_the_slots():
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
-async def test_a_line_out_of_reach_is_told_as_such_and_nothing_stays_held(when: str):
+async def test_a_line_out_of_reach_is_told_as_such_and_nothing_stays_held(when: When) -> None:
     for at in range(10):
         desk = await Desk(slots=1).open()
-        faults = Faults(at=at, when=when)  # type: ignore[arg-type] - from the table above
+        faults = Faults(at=at, when=when)
         queue = Queue(faults.on(desk.lines), desk.clock, wait_s=1)
         await desk.lines.take(MODEL, request_id="other", account_id="x", deadline_s=desk.clock.now_s() + 99)
         with pytest.raises(ServiceUnavailable) as caught:

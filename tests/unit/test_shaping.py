@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from gateway.domain.shaping import JsonShaper, PlainShaper, Shaper, fold
 from gateway.domain.tool_answer import ToolAnswerShaper
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -23,6 +23,7 @@ def shaped(shaper: Shaper, text: str, *, size: int, reason: str) -> tuple[list[d
     return deltas + last, final
 
 
+@settings(deadline=None)
 @given(pieces=st.lists(st.text()))
 def test_plain_text_passes_and_no_delta_is_empty(pieces: list[str]) -> None:
     shaper = PlainShaper()
@@ -32,6 +33,7 @@ def test_plain_text_passes_and_no_delta_is_empty(pieces: list[str]) -> None:
     assert shaper.finish("stop") == ([], "stop")
 
 
+@settings(deadline=None)
 @given(document=DOCUMENTS, cut=st.floats(0, 1), size=st.integers(1, 9))
 def test_cut_json_parses_and_says_length(document: dict[str, Any], cut: float, size: int) -> None:
     text = json.dumps(document)
@@ -76,6 +78,7 @@ def test_calls_stream_as_openai_streams_them(size: int) -> None:
     assert [(head["index"], head["function"]["arguments"]) for head in heads] == [(0, ""), (1, "")]
 
 
+@settings(deadline=None)
 @given(cut=st.integers(0, len(CALL)), size=st.integers(1, 9))
 def test_a_cut_call_has_arguments_that_parse_and_says_length(cut: int, size: int) -> None:
     deltas, reason = shaped(ToolAnswerShaper(ids()), CALL[:cut], size=size, reason="length")
@@ -84,6 +87,7 @@ def test_a_cut_call_has_arguments_that_parse_and_says_length(cut: int, size: int
         assert isinstance(json.loads(call["function"]["arguments"]), dict)
 
 
+@settings(deadline=None)
 @given(text=st.text(), ascii_only=st.booleans(), size=st.integers(1, 9), space=st.sampled_from(["", " ", "\n  "]))
 def test_a_text_answer_comes_out_as_the_text_itself(text: str, ascii_only: bool, size: int, space: str) -> None:
     written = f'{space}{{{space}"answer"{space}:{space}{json.dumps(text, ensure_ascii=ascii_only)}{space}}}'
@@ -94,6 +98,7 @@ def test_a_text_answer_comes_out_as_the_text_itself(text: str, ascii_only: bool,
         assert delta["content"].encode()
 
 
+@settings(deadline=None)
 @given(text=st.text(min_size=1), cut=st.floats(0, 1), size=st.integers(1, 9))
 def test_a_cut_text_answer_is_a_beginning_of_the_text(text: str, cut: float, size: int) -> None:
     written = json.dumps({"answer": text})[:-2]

@@ -44,12 +44,12 @@ def refusal(fields: dict[str, Any]) -> InvalidRequest:
 
 
 @given(st.dictionaries(st.text(), JSON_VALUES, max_size=5))
-def test_every_json_object_is_read_as_what_it_says(value: dict[str, Any]):
+def test_every_json_object_is_read_as_what_it_says(value: dict[str, Any]) -> None:
     assert parse_json_object(json.dumps(value).encode()) == value
 
 
 @given(st.binary(max_size=60))
-def test_no_bytes_do_more_than_be_refused(body: bytes):
+def test_no_bytes_do_more_than_be_refused(body: bytes) -> None:
     with suppress(InvalidRequest):
         assert isinstance(parse_json_object(body), dict)
 
@@ -65,7 +65,7 @@ def test_no_bytes_do_more_than_be_refused(body: bytes):
         (b"true", "true"),
     ],
 )
-def test_a_body_that_is_no_object_is_told_what_it_is(body: bytes, came: str):
+def test_a_body_that_is_no_object_is_told_what_it_is(body: bytes, came: str) -> None:
     with pytest.raises(InvalidRequest, match=came):
         parse_json_object(body)
 
@@ -75,7 +75,7 @@ def test_a_body_that_is_no_object_is_told_what_it_is(body: bytes, came: str):
     [b"", b"{", b'{"a": NaN}', b'{"a": Infinity}', b'{"a": "\\ud800"}', b'{"a": "\xff"}', b"[" * 5000, b"{'a': 1}"],
     ids=["empty", "open", "nan", "infinity", "surrogate", "utf-8", "deep", "quotes"],
 )
-def test_what_is_not_json_is_refused(body: bytes):
+def test_what_is_not_json_is_refused(body: bytes) -> None:
     with pytest.raises(InvalidRequest, match="not valid JSON"):
         parse_json_object(body)
 
@@ -101,27 +101,27 @@ def test_what_is_not_json_is_refused(body: bytes):
 )
 def test_a_bad_field_is_named_by_its_path_with_what_was_expected_and_what_came(
     fields: dict[str, Any], param: str, message: str
-):
+) -> None:
     error = refusal(fields)
     assert (error.param, error.message) == (param, message)
 
 
-def test_a_field_without_words_of_its_own_is_still_named():
+def test_a_field_without_words_of_its_own_is_still_named() -> None:
     error = refusal({"count": 1, "ratio": "x"})
     assert error.param == "ratio"
     assert "got the string 'x'" in error.message
 
 
-def test_a_null_optional_field_is_an_absent_one():
+def test_a_null_optional_field_is_an_absent_one() -> None:
     assert parse_request(Body, {"count": 1, "ratio": None}, expected=EXPECTED).ratio == 1.0
 
 
-def test_unknown_fields_are_kept_by_name():
+def test_unknown_fields_are_kept_by_name() -> None:
     assert parse_request(Body, {"count": 1, "x": 1, "y": {}}, expected=EXPECTED).unknown_fields == ("x", "y")
 
 
 @given(st.lists(st.integers(0, 99) | st.text("abc", min_size=1)).map(tuple))
-def test_a_path_reads_as_code_would_reach_the_field(location: tuple[int | str, ...]):
+def test_a_path_reads_as_code_would_reach_the_field(location: tuple[int | str, ...]) -> None:
     path = json_path(location)
     assert path.count("[") == sum(isinstance(step, int) for step in location)
     assert not path.startswith(".")
@@ -129,7 +129,7 @@ def test_a_path_reads_as_code_would_reach_the_field(location: tuple[int | str, .
 
 
 @given(JSON_VALUES | st.integers(10**400, 10**401) | st.floats())
-def test_what_came_is_described_on_one_short_line(value: Any):
+def test_what_came_is_described_on_one_short_line(value: Any) -> None:
     described = describe(value)
     assert "\n" not in described
     assert len(described) < 400

@@ -1,37 +1,56 @@
-"""The composition root: settings in, applications and use cases out. Nothing else chooses an adapter."""
+"""The composition root: settings in, applications and use cases out. Nothing else chooses an adapter.
+
+A face is imported where it is built: a function's cold start pays only for its own.
+"""
 
 from __future__ import annotations
 
 import os
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from aws_lambda_powertools import Logger
 
 from gateway.adapters.aws.accounts import DynamoAccounts
+from gateway.adapters.aws.blobs import S3Blobs
 from gateway.adapters.aws.clients import Clients
 from gateway.adapters.aws.fleet import SageMakerFleet
+from gateway.adapters.aws.jobs import DynamoJobs
 from gateway.adapters.aws.ledger import DynamoLedger
 from gateway.adapters.aws.lines import DynamoLines
 from gateway.adapters.aws.outbox import SqsOutbox, read_message
+from gateway.adapters.aws.queues import JOB_REFS, STEPS, SqsJobQueue
 from gateway.adapters.aws.sagemaker import SageMakerEngine
+from gateway.adapters.aws.secrets import SecretsManagerKey
 from gateway.adapters.aws.table import Table
 from gateway.adapters.system import SystemClock, SystemIds
 from gateway.application.access import Access
 from gateway.application.administration import Administration
+from gateway.application.batching import Batches
+from gateway.application.enqueueing import Enqueue
+from gateway.application.filing import Files
 from gateway.application.generation import Generate
+from gateway.application.intake import Intake
 from gateway.application.keyring import Keyring
 from gateway.application.orders import Orders
+from gateway.application.ports import SearchBackend
 from gateway.application.queueing import Queue
 from gateway.application.reporting import UsageReport
+from gateway.application.searching import WebSearch
 from gateway.application.settling import Settle
 from gateway.application.upkeep import Sweep, WatchModels
+from gateway.application.working import RunJob
 from gateway.catalogue import Catalogue, load_catalogue
 from gateway.config import Settings
-from gateway.entrypoints.events.outbox import OutboxHandler
-from gateway.entrypoints.events.upkeep import UpkeepHandler
 from gateway.entrypoints.http.chat import ChatServices, build_chat_app
 from gateway.entrypoints.http.envelope import Envelope
 from gateway.entrypoints.observability import Telemetry, start_logging
+
+if TYPE_CHECKING:
+    from gateway.entrypoints.events.intake import IntakeHandler
+    from gateway.entrypoints.events.outbox import OutboxHandler
+    from gateway.entrypoints.events.upkeep import UpkeepHandler
+    from gateway.entrypoints.events.worker import WorkerHandler
 
 
 class Gateway:
@@ -105,12 +124,37 @@ class Gateway:
         return WatchModels(self.catalogue, self.fleet, self.lines, self.clock)
 
     @cached_property
+    def search_backend(self) -> SearchBackend | None:
+        """The back end that configuration chose, and only its module."""
+        name, budget_s = self.settings.search_backend, self.settings.search_budget_s
+        if name == "none":
+            return None
+        price = float(self.catalogue.search_prices_usd[name])
+        if name == "ddgs":
+            from gateway.adapters.search.ddgs import DdgsSearch  # noqa: PLC0415
+
+            return DdgsSearch(budget_s=budget_s, usd_per_request=price)
+        if name == "searxng":
+            from gateway.adapters.search.searxng import SearxngSearch  # noqa: PLC0415
+
+            return SearxngSearch(base_url=self.settings.search_url, budget_s=budget_s, usd_per_request=price)
+        key = SecretsManagerKey(self.settings.search_secret_id)
+        if name == "brave":
+            from gateway.adapters.search.brave import BraveSearch  # noqa: PLC0415
+
+            return BraveSearch(key, usd_per_request=price, budget_s=budget_s)
+        from gateway.adapters.search.tavily import TavilySearch  # noqa: PLC0415
+
+        return TavilySearch(key, usd_per_request=price, budget_s=budget_s)
+
+    @cached_property
     def generate(self) -> Generate:
         return Generate(
             ledger=self.ledger,
             lines=self.lines,
             queue=Queue(self.lines, self.clock, wait_s=self.settings.line_wait_s),
             engine=SageMakerEngine(self.clients, self.settings.stack_name),
+            search=WebSearch(self.search_backend, self.clock),
             settle=self.settle,
             clock=self.clock,
             timeout_s=self.settings.request_timeout_s,
@@ -118,12 +162,71 @@ class Gateway:
         )
 
     @cached_property
-    def logger(self) -> Logger:
-        return start_logging(self.settings.log_level)
+    def jobs(self) -> DynamoJobs:
+        return DynamoJobs(self.table)
+
+    @cached_property
+    def job_queue(self) -> SqsJobQueue:
+        return SqsJobQueue(
+            clients=self.clients,
+            jobs_url_prefix=self.settings.jobs_queue_url_prefix,
+            intake_url=self.settings.intake_queue_url,
+            callbacks_url=self.settings.callbacks_queue_url,
+        )
+
+    @cached_property
+    def blobs(self) -> S3Blobs:
+        return S3Blobs(self.clients, self.settings.blob_bucket)
+
+    @cached_property
+    def enqueue(self) -> Enqueue:
+        return Enqueue(
+            jobs=self.jobs,
+            queue=self.job_queue,
+            blobs=self.blobs,
+            orders=self.orders,
+            clock=self.clock,
+            ids=self.ids,
+        )
+
+    @cached_property
+    def run_job(self) -> RunJob:
+        return RunJob(
+            jobs=self.jobs,
+            queue=self.job_queue,
+            blobs=self.blobs,
+            orders=self.orders,
+            generate=self.generate,
+            clock=self.clock,
+            ids=self.ids,
+        )
+
+    @cached_property
+    def files(self) -> Files:
+        return Files(jobs=self.jobs, blobs=self.blobs, clock=self.clock, ids=self.ids)
+
+    @cached_property
+    def batches(self) -> Batches:
+        return Batches(
+            jobs=self.jobs,
+            queue=self.job_queue,
+            blobs=self.blobs,
+            orders=self.orders,
+            clock=self.clock,
+            ids=self.ids,
+        )
+
+    @cached_property
+    def intake(self) -> Intake:
+        return Intake(accounts=self.accounts, enqueue=self.enqueue, batches=self.batches, files=self.files)
 
     @cached_property
     def telemetry(self) -> Telemetry:
-        return Telemetry(self.logger, self.settings.metrics_namespace)
+        return Telemetry(self.start_logging(), self.settings.metrics_namespace)
+
+    def start_logging(self) -> Logger:
+        """JSON logs for this process."""
+        return start_logging(self.settings.log_level)
 
     def warm_up(self) -> None:
         """Makes what the first request would otherwise make: clients, and the logger."""
@@ -147,26 +250,51 @@ class Gateway:
 
     def account_app(self) -> Envelope:
         """The application of the account function."""
-        from gateway.entrypoints.http.account import AccountServices, build_account_app  # noqa: PLC0415 - brings FastAPI
+        from gateway.entrypoints.http.account import build_account_app  # noqa: PLC0415
+        from gateway.entrypoints.http.batches import BatchRoutes  # noqa: PLC0415
+        from gateway.entrypoints.http.desk import Desk  # noqa: PLC0415
+        from gateway.entrypoints.http.files import FileRoutes  # noqa: PLC0415
+        from gateway.entrypoints.http.jobs import JobRoutes  # noqa: PLC0415
+        from gateway.entrypoints.http.keys import KeyRoutes  # noqa: PLC0415
+        from gateway.entrypoints.http.models import ModelRoutes  # noqa: PLC0415
 
-        return build_account_app(
-            AccountServices(
-                access=self.access,
-                keyring=self.keyring,
-                report=self.report,
-                lines=self.lines,
-                orders=self.orders,
-                catalogue=self.catalogue,
-                clock=self.clock,
-                ids=self.ids,
-            )
-        )
+        operations = [
+            *ModelRoutes(self.orders, self.lines, self.report).operations(),
+            *KeyRoutes(self.keyring).operations(),
+            *JobRoutes(self.enqueue, self.settings.max_body_bytes).operations(),
+            *FileRoutes(self.files, self.jobs).operations(),
+            *BatchRoutes(self.batches, self.jobs).operations(),
+        ]
+        return build_account_app(Desk(self.access, self.clock), operations, new_request_id=self.ids.request_id)
 
     def outbox_handler(self) -> OutboxHandler:
         """The handler of the outbox function."""
-        _ = self.logger
-        return OutboxHandler(settle=self.ledger.settle, read_message=read_message)
+        from gateway.entrypoints.events.outbox import OutboxHandler  # noqa: PLC0415
+
+        self.start_logging()
+        return OutboxHandler(self.ledger.settle, read_message)
 
     def upkeep_handler(self) -> UpkeepHandler:
         """The handler of the upkeep function."""
-        return UpkeepHandler(watch_models=self.watch_models, sweep=self.sweep, telemetry=self.telemetry)
+        from gateway.entrypoints.events.upkeep import UpkeepHandler  # noqa: PLC0415
+
+        return UpkeepHandler(
+            watch_models=self.watch_models,
+            sweep=self.sweep,
+            finish_late=self.batches.finish_late,
+            telemetry=self.telemetry,
+        )
+
+    def worker_handler(self) -> WorkerHandler:
+        """The handler of the worker function."""
+        from gateway.entrypoints.events.worker import WorkerHandler  # noqa: PLC0415
+
+        return WorkerHandler(self.run_job, JOB_REFS.validate_json, self.telemetry)
+
+    def intake_handler(self) -> IntakeHandler:
+        """The handler of the intake function."""
+        from gateway.entrypoints.events.intake import IntakeHandler  # noqa: PLC0415
+
+        self.start_logging()
+        queue_name = self.settings.intake_queue_url.rpartition("/")[2]
+        return IntakeHandler(self.intake, STEPS.validate_json, queue_name)

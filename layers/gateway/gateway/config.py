@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -18,6 +18,13 @@ class Settings(BaseModel):
     stack_name: str = Field(
         description="Prefix of the SageMaker endpoints: model M runs on `<stack_name>-<slug of M>`."
     )
+    jobs_queue_url_prefix: str = Field(
+        default="", description="URL of the job queues less the slug of the model at the end."
+    )
+    intake_queue_url: str = Field(default="", description="The SQS queue for steps of batches.")
+    callbacks_queue_url: str = Field(default="", description="The SQS queue for callbacks to be made.")
+    blob_bucket: str = Field(default="", description="The S3 bucket for files, and texts too large for the table.")
+    bus_name: str = Field(default="", description="The EventBridge bus that our events go to.")
     request_timeout_s: Annotated[float, Field(gt=0, le=480)] = Field(
         default=240, description="A generation from slot to last token, seconds; SageMaker's limit is 480."
     )
@@ -30,6 +37,14 @@ class Settings(BaseModel):
     max_body_bytes: Annotated[int, Field(gt=0)] = Field(
         default=5_000_000,
         description="The largest request body; Lambda's payload limit is 6 MB, base64 and headers included.",
+    )
+    search_backend: Literal["none", "brave", "tavily", "searxng", "ddgs"] = Field(
+        default="none", description="Who searches the web for `web_search`."
+    )
+    search_secret_id: str = Field(default="", description="The secret with Brave's or Tavily's key.")
+    search_url: str = Field(default="", description="Where SearXNG answers.")
+    search_budget_s: Annotated[float, Field(gt=0, le=30)] = Field(
+        default=5, description="How long one search may take, its retry included, seconds."
     )
     metrics_namespace: str = Field(default="StudioLM", description="The CloudWatch namespace of EMF metrics.")
     log_level: str = Field(default="INFO", description="The level of our loggers.")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gateway.application.ports import Clock, Engine, EngineStream
-from gateway.domain.answer import Ending, Piece
+from gateway.domain.answer import Ending, Extra, Piece
 from gateway.domain.engine import ContextExceeded, EngineChunk, parse_chunk
 from gateway.domain.errors import ServerError, UpstreamTimeout
 from gateway.domain.models import Model
@@ -52,7 +52,7 @@ class ChoiceReader:
     until_s: float
     patience_s: float
 
-    async def read(self, choice: Choice, count: ChoiceCount) -> AsyncIterator[list[Piece | Ending]]:
+    async def read(self, choice: Choice, count: ChoiceCount) -> AsyncIterator[list[Piece | Ending | Extra]]:
         """The pieces of the choice as they come, then its ending; `count` is kept true all along.
 
         Raises GatewayError where the engine refuses, breaks off or is over its time.
@@ -69,7 +69,7 @@ class ChoiceReader:
                 if parts is None:
                     yield []
                     continue
-                batch: list[Piece | Ending] = []
+                batch: list[Piece | Ending | Extra] = []
                 for part in parts:
                     for data in _decode(decoder, part):
                         state.take(data, batch)
@@ -113,7 +113,7 @@ class _ChoiceState:
         self._finish: str | None = None
         self.done = False
 
-    def take(self, data: bytes, batch: list[Piece | Ending]) -> None:
+    def take(self, data: bytes, batch: list[Piece | Ending | Extra]) -> None:
         chunk = parse_chunk(data)
         if chunk == "done":
             self.done = True
@@ -126,14 +126,14 @@ class _ChoiceState:
         if chunk.text:
             self._add(chunk, batch)
 
-    def _add(self, chunk: EngineChunk, batch: list[Piece | Ending]) -> None:
+    def _add(self, chunk: EngineChunk, batch: list[Piece | Ending | Extra]) -> None:
         self._count.pieces += 1
         logprobs = chunk.logprobs
         for delta in self._shaper.feed(chunk.text):
             batch.append(Piece(self._index, delta, logprobs))
             logprobs = None
 
-    def end(self) -> list[Piece | Ending]:
+    def end(self) -> list[Piece | Ending | Extra]:
         if self._finish is None:
             raise ServerError("The model's answer broke off.", reason="stream_broken")
         deltas, reason = self._shaper.finish(self._finish)

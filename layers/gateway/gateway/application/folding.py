@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from gateway.application.generation import Order, Run
-from gateway.domain.answer import ChoiceFold, Ending, whole_answer
+from gateway.domain.answer import ChoiceFold, Ending, Extra, whole_answer
 
 
 async def fold_answer(order: Order, run: Run) -> bytes:
     """The body of the whole answer. Raises the GatewayError that the generation breaks off with."""
     folds = {choice.index: ChoiceFold(choice.index) for choice in order.choices}
+    extra: dict[str, Any] = {}
     async for batch in run.pieces():
         for item in batch:
-            if isinstance(item, Ending):
+            if isinstance(item, Extra):
+                extra |= item.fields
+            elif isinstance(item, Ending):
                 folds[item.choice].reason = item.reason
             else:
                 folds[item.choice].add(item)
@@ -22,4 +27,5 @@ async def fold_answer(order: Order, run: Run) -> bytes:
         model=order.model.id,
         choices=[fold.to_json(order.kind) for fold in folds.values()],
         usage=run.usage,
+        extra=extra,
     )

@@ -10,25 +10,28 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 from gateway.application.choices import Choice, ChoiceCount, ChoiceReader
 from gateway.application.ports import Clock, Engine, Ledger, Lines
 from gateway.application.queueing import Queue
+from gateway.application.searching import Findings, SearchOrder, WebSearch
 from gateway.application.settling import Settle
 from gateway.domain.admission import Account, rate_limit_headers
-from gateway.domain.answer import Ending, Kind, Piece, Usage
+from gateway.domain.answer import Ending, Extra, Kind, Piece, Usage
 from gateway.domain.errors import GatewayError
 from gateway.domain.jobs import JobEnd
 from gateway.domain.keys import ApiKey
 from gateway.domain.line import INTERACTIVE
 from gateway.domain.models import Model
+from gateway.domain.shaping import PlainShaper
 from gateway.domain.usage import CLIENT_GONE, Lease, Settlement, Status, Tokens, lost
 
 logger = logging.getLogger(__name__)
 
-Batch = list[Piece | Ending]
+Batch = list[Piece | Ending | Extra]
 
 LEASE_MARGIN_S = 60
 """A lease outlives everything its request may do by this much: only a dead process leaves one behind."""
@@ -48,6 +51,11 @@ class Order:
     reserved_tokens: int
     stream: bool
     rank: int = INTERACTIVE
+    search: SearchOrder | None = None
+
+    def ranked(self, rank: int) -> Order:
+        """The same order at another rank of the line."""
+        return replace(self, rank=rank)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +70,7 @@ class Generate:
     lines: Lines
     queue: Queue
     engine: Engine
+    search: WebSearch
     settle: Settle
     clock: Clock
     timeout_s: float
@@ -104,6 +113,8 @@ class Run:
         self._order = order
         self._lease = lease
         self._account = account
+        self._choices = order.choices
+        self._findings: Findings | None = None
         self._counts: list[tuple[Choice, ChoiceCount]] = []
         self._batches = self._generate()
         self._first: asyncio.Task[Batch | None] | None = None
@@ -121,8 +132,9 @@ class Run:
 
     @property
     def headers(self) -> dict[str, str]:
-        """`x-ratelimit-*` as admission left them."""
-        return rate_limit_headers(self._account, now_s=self._lease.admitted_s)
+        """`x-ratelimit-*` as admission left them, and what became of a search."""
+        headers = rate_limit_headers(self._account, now_s=self._lease.admitted_s)
+        return headers if self._findings is None else headers | {"x-search-status": self._findings.status}
 
     @property
     def usage(self) -> Usage:
@@ -143,6 +155,10 @@ class Run:
             rank=self._order.rank,
         )
         self._slot_since_s = self._with.clock.now_s()
+        if self._order.search is not None:
+            # before the status line, however long it takes: a search that must be had can still refuse
+            self._findings = await self._with.search.find(self._order.search, self._ask)
+            self._choices = self._order.search.answer(self._findings)
         self._first = asyncio.create_task(_next(self._batches))
         await asyncio.wait({self._first}, timeout=self._with.patience_s)
         if self._first.done():
@@ -172,7 +188,7 @@ class Run:
             self._closing = asyncio.create_task(self._close(error, job))
         return await asyncio.shield(self._closing)
 
-    async def _generate(self) -> AsyncGenerator[Batch, None]:
+    def _read(self, choice: Choice) -> AsyncIterator[Batch]:
         assert self._slot_since_s is not None
         reader = ChoiceReader(
             engine=self._with.engine,
@@ -181,11 +197,23 @@ class Run:
             until_s=self._slot_since_s + self._with.timeout_s,
             patience_s=self._with.patience_s,
         )
-        last = self._order.choices[-1]
-        for choice in self._order.choices:
-            count = ChoiceCount()
-            self._counts.append((choice, count))
-            async for batch in reader.read(choice, count):
+        count = ChoiceCount()
+        self._counts.append((choice, count))
+        return reader.read(choice, count)
+
+    async def _ask(self, body: Mapping[str, Any]) -> str:
+        """What the model says to a question of ours; it is used and paid like the answer itself."""
+        question = Choice(index=0, body=body, new_shaper=PlainShaper)
+        return "".join(
+            [item.delta["content"] async for batch in self._read(question) for item in batch if isinstance(item, Piece)]
+        )
+
+    async def _generate(self) -> AsyncGenerator[Batch, None]:
+        last = self._choices[-1]
+        if self._findings is not None and (fields := self._findings.fields()):
+            yield [Extra(self._choices[0].index, fields)]
+        for choice in self._choices:
+            async for batch in self._read(choice):
                 if batch and self._first_token_s is None:
                     self._first_token_s = self._with.clock.now_s()
                 if batch and isinstance(batch[-1], Ending):
@@ -223,7 +251,7 @@ class Run:
     def _settlement(self, error: BaseException | None, job: JobEnd | None) -> Settlement:
         now_s = self._with.clock.now_s()
         status, http_status = self._judge(error)
-        usage = self._priced(Tokens()) if status == "failed" else self.usage
+        usage = Usage(Tokens(), 0) if status == "failed" else self.usage
         return Settlement(
             lease=self._lease,
             status=status,
@@ -235,6 +263,7 @@ class Run:
             stream=self._order.stream,
             first_token_ms=_milliseconds(self._started_s, self._first_token_s),
             duration_ms=_milliseconds(self._started_s, now_s),
+            searches=self._findings.requests if self._findings else 0,
             stale=self._account.stale,
             job=job,
         )
@@ -252,8 +281,12 @@ class Run:
         return ("partial" if delivered else "failed"), http_status
 
     def _priced(self, tokens: Tokens) -> Usage:
-        model = self._order.model
-        return Usage(tokens, model.cost_nano_usd(prompt_tokens=tokens.prompt, completion_tokens=tokens.completion))
+        model, found = self._order.model, self._findings
+        cost = model.cost_nano_usd(prompt_tokens=tokens.prompt, completion_tokens=tokens.completion)
+        if found is None:
+            return Usage(tokens, cost)
+        details = {"server_tool_use_details": {"web_search_requests": found.requests}}
+        return Usage(tokens, cost + found.cost_nano_usd, details)
 
 
 async def _next(batches: AsyncGenerator[Batch, None]) -> Batch | None:

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from gateway.application.choices import Choice
 from gateway.application.generation import Order
 from gateway.application.ports import Ids
+from gateway.application.searching import Findings, SearchOrder
 from gateway.catalogue import Catalogue
 from gateway.domain.admission import estimate_prompt_tokens
 from gateway.domain.answer import Kind
 from gateway.domain.chat import ChatRequest, CompletionRequest, Sampling, unsupported
+from gateway.domain.cited_shaping import CitedJsonShaper, CitedShaper
 from gateway.domain.engine import COUNT_EVERY_CHUNK
 from gateway.domain.errors import InvalidRequest, NotFound
 from gateway.domain.keys import ApiKey
 from gateway.domain.models import Model
 from gateway.domain.prompt import fold_messages
 from gateway.domain.response_format import ResponseFormat, engine_response_format, parse_response_format
+from gateway.domain.search_prompt import describe_images, is_search_tool, parse_web_search, render_results
 from gateway.domain.shaping import JsonShaper, PlainShaper, Shaper
 from gateway.domain.tool_answer import ToolAnswerShaper
 from gateway.domain.tools import ToolPlan, answer_format, parse_tools, render_instructions, written
@@ -29,6 +32,9 @@ COMPLETIONS = "/v1/completions"
 LONGEST_TOKEN_BYTES = 48
 """No vocabulary we serve has a token of more bytes (runs of blanks are the longest): a prompt of more than this
 times the context can't fit, whatever the engine counts."""
+
+QUESTION_TOKENS = 96
+"""A search query and the JSON around it."""
 
 Body = dict[str, Any]
 
@@ -54,31 +60,51 @@ class Orders:
     def of_chat(self, request: ChatRequest, *, key: ApiKey) -> Order:
         """The order of a chat request. Raises InvalidRequest, NotFound."""
         model = self.model(request.model)
-        if request.web_search not in (False, None):
-            raise unsupported("web_search", "Leave it out or send false.")
-        plan = parse_tools(request.tools, request.tool_choice, request.parallel_tool_calls)
+        wanted = parse_web_search(request.web_search, request.web_search_options, request.tools)
+        tools = [tool for tool in request.tools or () if not is_search_tool(tool)]
+        plan = parse_tools(tools or None, request.tool_choice if tools else None, request.parallel_tool_calls)
         form = parse_response_format(request.response_format)
         if plan is not None and form is not None and form.core is not None:
             raise unsupported("response_format", "It can't be combined with 'tools'; leave one of them out.")
-        if plan is not None and request.logprobs:
-            raise unsupported("logprobs", "It can't be combined with 'tools'; leave one of them out.")
+        if request.logprobs and (plan is not None or wanted is not None):
+            raise unsupported("logprobs", "It can't be combined with 'tools' or 'web_search'; leave one of them out.")
         answer_form = answer_format(plan) if plan is not None else form
         instructions = render_instructions(plan) if plan is not None else _json_instructions(form)
         messages: Sequence[Mapping[str, Any]] = request.messages
         if instructions:
             messages = [{"role": "system", "content": instructions}, *messages]
-        body = self._body(request, model=model, messages=fold_messages(messages, model=model))
-        body |= engine_response_format(answer_form, dialect=model.dialect)
-        body |= _scoring(request)
-        return self._order(
-            request,
-            key=key,
-            model=model,
-            endpoint=CHAT,
-            kind="chat",
-            bodies=[body],
-            new_shaper=self._shaper_maker(plan, form),
+        extra = engine_response_format(answer_form, dialect=model.dialect) | _scoring(request)
+        new_shaper = self._shaper_maker(plan, form)
+        body = self._body(request, model=model, messages=fold_messages(messages, model=model)) | extra
+        order = self._order(
+            request, key=key, model=model, endpoint=CHAT, kind="chat", bodies=[body], new_shaper=new_shaper
         )
+        if wanted is None:
+            return order
+
+        def answer(found: Findings) -> list[Choice]:
+            shown = fold_messages(_with_findings(messages, found, model=model), model=model)
+            return _choices(
+                [self._body(request, model=model, messages=shown) | extra],
+                n=request.n,
+                new_shaper=lambda: _cited(new_shaper(), found),
+            )
+
+        def question(messages: Sequence[Mapping[str, Any]], schema: Mapping[str, Any]) -> Body:
+            return self._question(request, model=model, messages=messages, schema=schema)
+
+        search = SearchOrder(plan=wanted, conversation=request.messages, question=question, answer=answer)
+        return replace(order, search=search, reserved_tokens=order.reserved_tokens + _search_tokens(model, body))
+
+    def _question(
+        self, request: Sampling, *, model: Model, messages: Sequence[Mapping[str, Any]], schema: Mapping[str, Any]
+    ) -> Body:
+        """A short question to the model itself, whose answer holds to a schema."""
+        form = parse_response_format({"type": "json_schema", "json_schema": {"name": "query", "schema": schema}})
+        body = self._body(request, model=model, messages=fold_messages(messages, model=model))
+        body = {name: value for name, value in body.items() if name not in ("stop", "seed")}
+        limits = {"temperature": 0.0, "max_tokens": QUESTION_TOKENS}
+        return body | limits | engine_response_format(form, dialect=model.dialect)
 
     def of_completion(self, request: CompletionRequest, *, key: ApiKey) -> Order:
         """The order of a text completion: each prompt is asked as one user message, for the models are chat models."""
@@ -132,16 +158,7 @@ class Orders:
         bodies: Sequence[Body],
         new_shaper: Callable[[], Shaper],
     ) -> Order:
-        choices = [
-            Choice(
-                index=position * request.n + repeat,
-                body=_reseeded(body, repeat),
-                new_shaper=new_shaper,
-                counts_prompt=repeat == 0,
-            )
-            for position, body in enumerate(bodies)
-            for repeat in range(request.n)
-        ]
+        choices = _choices(bodies, n=request.n, new_shaper=new_shaper)
         prompts = sum(
             estimate_prompt_tokens(_text_bytes(body["messages"]), messages=len(body["messages"])) for body in bodies
         )
@@ -155,6 +172,53 @@ class Orders:
             reserved_tokens=prompts + sum(choice.body["max_tokens"] for choice in choices),
             stream=request.stream,
         )
+
+
+def _choices(bodies: Sequence[Body], *, n: int, new_shaper: Callable[[], Shaper]) -> list[Choice]:
+    return [
+        Choice(
+            index=position * n + repeat,
+            body=_reseeded(body, repeat),
+            new_shaper=new_shaper,
+            counts_prompt=repeat == 0,
+        )
+        for position, body in enumerate(bodies)
+        for repeat in range(n)
+    ]
+
+
+def _with_findings(
+    messages: Sequence[Mapping[str, Any]], found: Findings, *, model: Model
+) -> Sequence[Mapping[str, Any]]:
+    """The conversation with what was found before the last thing that the user said."""
+    if found.status != "searched":
+        return messages
+    most = _findings_bytes(model)
+    if found.images:
+        block = describe_images(found.images, found.today, most)
+    else:
+        block = render_results(found.results, found.today, most)
+    last = max(
+        (index for index, message in enumerate(messages) if message.get("role") == "user"), default=len(messages)
+    )
+    return [*messages[:last], {"role": "user", "content": block}, *messages[last:]]
+
+
+def _cited(shaper: Shaper, found: Findings) -> Shaper:
+    if isinstance(shaper, PlainShaper):
+        return CitedShaper(found.results, found.images)
+    return CitedJsonShaper(shaper, found.results)
+
+
+def _findings_bytes(model: Model) -> int:
+    """A quarter of the context, at three bytes a token, and never more than results are worth."""
+    return min(12_000, model.context_tokens * 3 // 4)
+
+
+def _search_tokens(model: Model, body: Body) -> int:
+    """What a search may use on top: the question, which sees the conversation too, and the findings in the prompt."""
+    prompt = estimate_prompt_tokens(_text_bytes(body["messages"]), messages=len(body["messages"]))
+    return prompt + 2 * QUESTION_TOKENS + _findings_bytes(model) // 3
 
 
 def _reseeded(body: Body, repeat: int) -> Body:

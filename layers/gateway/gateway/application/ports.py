@@ -255,6 +255,10 @@ class Jobs(Protocol):
         """A page of the account's batches, newest first, and whether there are more."""
         ...
 
+    def open_batches(self) -> AsyncIterator[tuple[str, str]]:
+        """Account id and batch id of every batch that has not ended."""
+        ...
+
     def lines(self, batch: Batch) -> AsyncIterator[Job]:
         """All jobs of a batch in the order of their lines."""
         ...

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
+from contextlib import suppress
 from dataclasses import dataclass
+from typing import TypeVar
 
 from gateway.application.ports import Clock, Lines
+from gateway.domain.errors import GatewayError
 from gateway.domain.line import INTERACTIVE, Line, Waiter, waited_too_long
+
+Result = TypeVar("Result")
 
 POLL_S = (0.2, 1.0)
 """A waiter looks this often: quick at first, slower as it waits; a look is one consistent read of the item."""
@@ -32,7 +38,8 @@ class Queue:
         held.
         """
         now_s = self.clock.now_s()
-        line = await self.lines.take(model, request_id=request_id, account_id=account_id, deadline_s=now_s + hold_s)
+        taking = self.lines.take(model, request_id=request_id, account_id=account_id, deadline_s=now_s + hold_s)
+        line = await self._or_leave(taking, model=model, request_id=request_id)
         if line is None:
             return
         if line.dead(now_s):
@@ -42,14 +49,21 @@ class Queue:
         waiter = Waiter(
             request_id=request_id, account_id=account_id, since_s=now_s, deadline_s=now_s + self.wait_s + 5, rank=rank
         )
-        if not await self.lines.join(model, waiter, max_waiting=self._max_waiting(line)):
+        joining = self.lines.join(model, waiter, max_waiting=self._max_waiting(line))
+        if not await self._or_leave(joining, model=model, request_id=request_id):
             line = await self.lines.look(model)
             self._refuse(line)
             raise waited_too_long(line)
+        waiting = self._wait(waiter, model=model, until_s=now_s + self.wait_s, hold_s=hold_s)
+        await self._or_leave(waiting, model=model, request_id=request_id)
+
+    async def _or_leave(self, step: Awaitable[Result], *, model: str, request_id: str) -> Result:
+        """The step's result. Where it fails, its write may have taken effect all the same: then it is given back."""
         try:
-            await self._wait(waiter, model=model, until_s=now_s + self.wait_s, hold_s=hold_s)
+            return await step
         except BaseException:
-            await self.lines.leave(model, request_id)
+            with suppress(GatewayError):
+                await self.lines.leave(model, request_id)
             raise
 
     async def _wait(self, waiter: Waiter, *, model: str, until_s: float, hold_s: float) -> None:

@@ -19,10 +19,12 @@ from gateway.domain.plans import Plan
 
 @dataclass(frozen=True, slots=True)
 class Catalogue:
-    """All models and plans by id."""
+    """All models and plans by id, and the prices of search."""
 
     models: Mapping[str, Model]
     plans: Mapping[str, Plan]
+    search_prices_usd: Mapping[str, Decimal]
+    """What one request to a search back end costs."""
 
 
 @lru_cache(maxsize=1)
@@ -38,7 +40,12 @@ def load_catalogue() -> Catalogue:
             raise ValueError(f"catalogue file {file.name} describes {model.id}")
         models[model.id] = model
     plans = tomllib.loads(root.joinpath("plans.toml").read_text("utf-8"))
-    return Catalogue(models, {id_: Plan(**_plan_fields(id_, plan)) for id_, plan in plans.items()})
+    prices = tomllib.loads(root.joinpath("search.toml").read_text("utf-8"))
+    return Catalogue(
+        models,
+        {id_: Plan(**_plan_fields(id_, plan)) for id_, plan in plans.items()},
+        {name: Decimal(price) for name, price in prices.items()},
+    )
 
 
 def _with_decimals(fields: dict[str, Any]) -> dict[str, Any]:

@@ -36,6 +36,13 @@ class Ending(NamedTuple):
     reason: str
 
 
+class Extra(NamedTuple):
+    """Top-level fields of the answer beside its choices (search results); they come before the first piece."""
+
+    choice: int
+    fields: Mapping[str, Any]
+
+
 @dataclass(frozen=True, slots=True)
 class Usage:
     """What the answer used and cost, as the client is told; `cost_nano_usd` is in 10⁻⁹ USD."""
@@ -106,6 +113,12 @@ class ChunkWriter:
             return b""
         return encode_event(f'{self._envelope},"choices":[],"usage":{_dump(usage.to_json())}}}')
 
+    def fields(self, extra: Extra) -> bytes:
+        """An event with an empty delta that carries top-level fields."""
+        choice = {"index": extra.choice, "delta": {}, "finish_reason": None}
+        fields = _dump(extra.fields)[1:-1]
+        return encode_event(f'{self._envelope},"choices":[{_dump(choice)}],{fields}{self._tail}')
+
     def _event(self, choice: Mapping[str, Any], usage: Usage | None = None) -> bytes:
         tail = self._tail if usage is None else f',"usage":{_dump(usage.to_json())}}}'
         return encode_event(f'{self._envelope},"choices":[{_dump(choice)}]{tail}')
@@ -128,6 +141,7 @@ def whole_answer(
     model: str,
     choices: Sequence[Mapping[str, Any]],
     usage: Usage,
+    extra: Mapping[str, Any],
 ) -> bytes:
     """The body of a buffered answer."""
     body = {
@@ -137,6 +151,7 @@ def whole_answer(
         "model": model,
         "choices": choices,
         "usage": usage.to_json(),
+        **extra,
     }
     return json.dumps(body, separators=(",", ":")).encode("ascii")
 

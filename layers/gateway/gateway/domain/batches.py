@@ -77,6 +77,11 @@ class Batch:
     """Where the answers are also put, for a batch that came as an object in the inbox."""
 
     @property
+    def ended(self) -> bool:
+        """Whether nothing will change any more."""
+        return self.status in ("completed", "failed", "expired", "cancelled")
+
+    @property
     def all_ended(self) -> bool:
         """Whether every line has ended."""
         return self.completed + self.failed >= self.total

@@ -78,7 +78,9 @@ class Job:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobEnd:
-    """How a job ended; written only while `claim` holds it, or, without one, while nobody does."""
+    """How a job ended; written only while `claim` holds it, or, without one, whoever does.
+
+    A worker whose job was ended under it has its answer dropped and is charged nothing."""
 
     ref: JobRef
     status: JobStatus

@@ -32,8 +32,7 @@ class Conflict(Exception):
 class Flat:
     """What holds together: `keywords` of one value, and of each union one branch.
 
-    `keywords` may have `type` (a list), `enum` and those of `OF_TYPE`. `open_to` are names that some other branch of a
-    oneOf claims, and so are left out here.
+    `keywords` may have `type` (a list), `enum` and those of `OF_TYPE`.
     """
 
     keywords: dict[str, Any] = field(default_factory=dict)
@@ -115,7 +114,7 @@ def canonical(value: Any) -> str:
 
 
 def _close(keywords: dict[str, Any], mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> None:
-    """My `additionalProperties` and `patternProperties` hold for their properties too, which I do not know."""
+    """My `additionalProperties` hold for those of their properties that I do not name."""
     additional = mine.get("additionalProperties", True)
     if additional is True or "properties" not in theirs:
         return

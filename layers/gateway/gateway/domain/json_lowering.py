@@ -12,7 +12,6 @@ from gateway.domain.json_numbers import LARGEST, Bound, integer_range
 from gateway.domain.json_pattern import UnsupportedPattern, literal_prefix, parse_pattern, width
 from gateway.domain.json_pattern_fit import fit
 
-
 Core = dict[str, Any]
 Lower = Callable[[Schema, str], Core]
 

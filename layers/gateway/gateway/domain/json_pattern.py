@@ -126,15 +126,14 @@ def rule_of(node: Node) -> str:
             return "(" + " | ".join(rule_of(branch) for branch in branches) + ")"
         case Repeat(item, least, most):
             return repeat_rule(f"({rule_of(item)})", least, most)
-        case Anchor():  # pragma: no cover - `_anchored` leaves none
-            raise UnsupportedPattern("an anchor inside")
+        case Anchor():
+            raise UnsupportedPattern("^ or $ inside the pattern")
 
 
 def characters_rule(ranges: Ranges) -> str:
     """One character of these ranges, written as JSON writes it in a string."""
-    escaped = [rule for code, rule in _ESCAPED.items() if any(low <= code <= high for low, high in ranges)]
-    plain = _without(ranges, [(0, 0x1F), (0x22, 0x22), (0x5C, 0x5C), (0x7F, 0x7F), (0xD800, 0xDFFF)])
-    if plain:
+    escaped = _escapes(ranges)
+    if plain := _plain(ranges):
         spans = "".join(_code(low) if low == high else f"{_code(low)}-{_code(high)}" for low, high in plain)
         escaped.insert(0, f"[{spans}]")
     return escaped[0] if len(escaped) == 1 else "(" + " | ".join(escaped) + ")"
@@ -212,6 +211,21 @@ def _has_anchor(node: Node) -> bool:
             return False
 
 
+def _characters(ranges: Ranges) -> Characters:
+    """The characters of these ranges that a string may hold as they are, or by a short escape."""
+    if not (_plain(ranges) or _escapes(ranges)):
+        raise UnsupportedPattern("a set of no printable character")
+    return Characters(ranges)
+
+
+def _plain(ranges: Ranges) -> Ranges:
+    return _without(ranges, [(0, 0x1F), (0x22, 0x22), (0x5C, 0x5C), (0x7F, 0x7F), (0xD800, 0xDFFF)])
+
+
+def _escapes(ranges: Ranges) -> list[str]:
+    return [rule for code, rule in _ESCAPED.items() if any(low <= code <= high for low, high in ranges)]
+
+
 class _Parser:
     def __init__(self, pattern: str) -> None:
         self._pattern = pattern
@@ -241,15 +255,15 @@ class _Parser:
             case ".":
                 return Characters(_ANY)
             case "[":
-                return Characters(self._set())
+                return _characters(self._set())
             case "(":
                 return self._group()
             case "\\":
-                return Characters(self._escape()[0])
+                return _characters(self._escape()[0])
             case "*" | "+" | "?":
                 raise UnsupportedPattern(f"nothing to repeat before {char}")
             case _:
-                return Characters(((ord(char), ord(char)),))
+                return _characters(((ord(char), ord(char)),))
 
     def _group(self) -> Node:
         if self._skip("?") and not self._skip(":"):
@@ -303,10 +317,7 @@ class _Parser:
                 ranges.append((low[0][0], high[0][0]))
             else:
                 ranges += low
-        left = _without(universe, [*ranges, (0x22, 0x22), (0x5C, 0x5C)]) if negated else tuple(ranges)
-        if not characters_rule(left) if left else True:
-            raise UnsupportedPattern("an empty set")
-        return left
+        return _without(universe, [*ranges, (0x22, 0x22), (0x5C, 0x5C)]) if negated else tuple(ranges)
 
     def _set_item(self) -> tuple[Ranges, bool]:
         char = self._next()

@@ -32,7 +32,7 @@ Core = dict[str, Any]
 
 LARGEST_BYTES = 256 * 1024
 DEEPEST = 40
-MOST_NODES = 10_000
+MOST_NODES = 4_000
 
 REFUSED = {
     "if": "conditions",

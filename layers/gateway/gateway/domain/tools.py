@@ -14,6 +14,8 @@ from gateway.domain.response_format import ResponseFormat
 
 _NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 _MOST_TOOLS = 128  # OpenAI's limit
+_SILENT_ABOUT_OTHERS = {"type", "properties", "required", "title", "description", "$defs", "definitions", "$schema"}
+"""Keywords that neither allow nor ask for a property beside the named ones."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,8 +168,20 @@ def _parse_tool(spec: Any, index: int) -> Tool:
         raise _expected('"object"', parameters["type"], f"{at_parameters}.type")
     schema = {"type": "object", **parameters}
     # Definitions of several tools share one root: the index keeps their names apart.
-    core = normalise(schema, param=at_parameters, namespace=f"t{index}-")
+    core = normalise(_closed(schema), param=at_parameters, namespace=f"t{index}-")
     return Tool(name=name, description=description or "", parameters=schema, core=core)
+
+
+def _closed(schema: dict[str, Any]) -> dict[str, Any]:
+    """The schema with no more properties than it names, where it says nothing of others: they are a function's
+    parameters, and a small model left free to invent some does (seen with SmolLM2 and a tool without any).
+    """
+    named, required = schema.get("properties"), schema.get("required", [])
+    if not (schema.keys() <= _SILENT_ABOUT_OTHERS and isinstance(named, Mapping) and isinstance(required, list)):
+        return schema
+    if not all(isinstance(name, str) and name in named for name in required):
+        return schema
+    return {**schema, "additionalProperties": False}
 
 
 def _parse_choice(

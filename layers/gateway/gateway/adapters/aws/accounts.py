@@ -21,7 +21,6 @@ from gateway.application.ports import Clock
 from gateway.domain.admission import Account, KeyRecord
 from gateway.domain.usage import Breakdown, Dimension, Totals
 
-INDEX = "by-kind"
 _OPTIONAL_SETTINGS = ("limit_tokens", "cap")
 _MEASURES = {
     "requests": "requests",
@@ -98,41 +97,29 @@ class DynamoAccounts:
 
     async def ids(self) -> AsyncIterator[str]:
         """See `ports.Accounts.ids`; read from the index, which trails the table by a moment."""
-        async for item in self._pages(
-            IndexName=INDEX,
-            KeyConditionExpression="#kind = :account",
-            ExpressionAttributeNames={"#kind": "kind"},
-            ExpressionAttributeValues={":account": text("ACCOUNT")},
-        ):
-            yield item["pk"]["S"].removeprefix("ACCOUNT#")
+        try:
+            async for item in self.table.of_kind("ACCOUNT"):
+                yield item["pk"]["S"].removeprefix("ACCOUNT#")
+        except TableUnavailable:
+            raise ledger_unavailable() from None
 
     async def usage_by_day(self, account_id: str, *, first: str, last: str) -> dict[str, Breakdown]:
         """See `ports.Accounts.usage_by_day`."""
-        return {
-            item["sk"]["S"].removeprefix("DAY#"): _breakdown(item)
-            async for item in self._pages(
-                KeyConditionExpression="pk = :pk AND sk BETWEEN :first AND :last",
-                ExpressionAttributeValues={
-                    ":pk": account_key(account_id)["pk"],
-                    ":first": text(f"DAY#{first}"),
-                    ":last": text(f"DAY#{last}"),
-                },
-                ConsistentRead=True,
-            )
-        }
-
-    async def _pages(self, **arguments: Any) -> AsyncIterator[dict[str, Any]]:
-        start: dict[str, Any] = {}
-        while True:
-            try:
-                page = await self.table.query(**arguments, **start)
-            except TableUnavailable:
-                raise ledger_unavailable() from None
-            for item in page["Items"]:
-                yield item
-            if "LastEvaluatedKey" not in page:
-                return
-            start = {"ExclusiveStartKey": page["LastEvaluatedKey"]}
+        try:
+            return {
+                item["sk"]["S"].removeprefix("DAY#"): _breakdown(item)
+                async for item in self.table.pages(
+                    KeyConditionExpression="pk = :pk AND sk BETWEEN :first AND :last",
+                    ExpressionAttributeValues={
+                        ":pk": account_key(account_id)["pk"],
+                        ":first": text(f"DAY#{first}"),
+                        ":last": text(f"DAY#{last}"),
+                    },
+                    ConsistentRead=True,
+                )
+            }
+        except TableUnavailable:
+            raise ledger_unavailable() from None
 
 
 def _breakdown(item: Mapping[str, Any]) -> Breakdown:

@@ -17,7 +17,7 @@ from gateway.domain.batches import Batch, BatchStatus, File
 from gateway.domain.jobs import KEPT_S, Blob, Job, JobEnd, JobRef, JobStatus, count_shard
 
 _CLAIMED = "#status = :running AND #claim = :claim"
-_UNCLAIMED = "#status = :queued"
+_UNCLAIMED = "#status = :queued OR #status = :running"
 
 
 def job_key(ref: JobRef) -> dict[str, Value]:
@@ -53,7 +53,7 @@ def end_job_items(table: str, end: JobEnd) -> list[dict[str, Any]]:
     names = {"#status": "status", "#answer": "answer", "#http_status": "http_status", "#ended": "ended"}
     if end.claim is None:
         condition = _UNCLAIMED
-        values[":queued"] = text("queued")
+        values |= {":queued": text("queued"), ":running": text("running")}
     else:
         condition = _CLAIMED
         values |= {":running": text("running"), ":claim": text(end.claim)}
@@ -111,14 +111,6 @@ def job_item(job: Job) -> Item:
     item |= {name: text(value) for name, value in texts.items() if value is not None}
     if job.line is not None:
         item["line"] = number(job.line)
-    if job.ended:  # a line that never became a request
-        assert job.answer is not None
-        assert job.http_status is not None
-        item |= {
-            "answer": _blob(job.answer),
-            "http_status": number(job.http_status),
-            "ended": number(job.ended_s or job.created_s),
-        }
     return item
 
 
@@ -171,8 +163,11 @@ def batch_item(batch: Batch) -> Item:
         "errors": json.dumps([dict(error) for error in batch.errors]),
         "times": json.dumps(dict(batch.times)),
     }
+    # the index `by-kind` holds the batches that have not ended
+    kind = {} if batch.ended else {"kind": text("BATCH")}
     return {
         **batch_key(batch.account_id, batch.id),
+        **kind,
         **{name: number(value) for name, value in numbers.items()},
         **{name: text(value) for name, value in texts.items() if value is not None},
     }

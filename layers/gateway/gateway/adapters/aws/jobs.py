@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
 from gateway.adapters.aws._errors import ledger_unavailable
-from gateway.adapters.aws.items import Item, Value, number, text
+from gateway.adapters.aws.items import Item, number, text
 from gateway.adapters.aws.job_items import (
     batch_item,
     batch_key,
@@ -139,6 +139,14 @@ class DynamoJobs:
         items, more = await self._newest(account_id, "BATCH#", limit=limit, after=after)
         return [await self._with_counts(item) for item in items], more
 
+    async def open_batches(self) -> AsyncIterator[tuple[str, str]]:
+        """See `ports.Jobs.open_batches`; read from the index, which trails the table by a moment."""
+        try:
+            async for item in self.table.of_kind("BATCH"):
+                yield item["pk"]["S"].removeprefix("ACCOUNT#"), item["sk"]["S"].removeprefix("BATCH#")
+        except TableUnavailable:
+            raise ledger_unavailable() from None
+
     async def lines(self, batch: Batch) -> AsyncIterator[Job]:
         """See `ports.Jobs.lines`; read page by page, never all in memory."""
         async for item in self._batch_items(batch.id, "LINE#"):
@@ -173,44 +181,34 @@ class DynamoJobs:
         return batch_of(item, completed=completed, failed=failed)
 
     async def _batch_items(self, batch_id: str, prefix: str) -> AsyncIterator[Item]:
-        start: dict[str, Any] = {}
-        while True:
-            page = await self._query(
-                "pk = :pk AND begins_with(sk, :prefix)",
-                {":pk": text(f"BATCH#{batch_id}"), ":prefix": text(prefix)},
-                **start,
-            )
-            for item in page["Items"]:
+        try:
+            async for item in self.table.pages(
+                KeyConditionExpression="pk = :pk AND begins_with(sk, :prefix)",
+                ExpressionAttributeValues={":pk": text(f"BATCH#{batch_id}"), ":prefix": text(prefix)},
+                ConsistentRead=True,
+            ):
                 yield item
-            if "LastEvaluatedKey" not in page:
-                return
-            start = {"ExclusiveStartKey": page["LastEvaluatedKey"]}
+        except TableUnavailable:
+            raise ledger_unavailable() from None
 
     async def _newest(self, account_id: str, prefix: str, *, limit: int, after: str | None) -> tuple[list[Item], bool]:
         # ids begin with the time they were made, so the key's order is theirs; ~ sorts behind every id
-        page = await self._query(
-            "pk = :pk AND sk BETWEEN :first AND :last",
-            {
-                ":pk": text(f"ACCOUNT#{account_id}"),
-                ":first": text(prefix),
-                ":last": text(prefix + (after if after is not None else "~")),
-            },
-            ScanIndexForward=False,
-            Limit=limit + 2,
-        )
-        items = [item for item in page["Items"] if item["id"]["S"] != after]
-        return items[:limit], len(items) > limit
-
-    async def _query(self, condition: str, values: Mapping[str, Value], **arguments: Any) -> dict[str, Any]:
         try:
-            return await self.table.query(
-                KeyConditionExpression=condition,
-                ExpressionAttributeValues=dict(values),
+            page = await self.table.query(
+                KeyConditionExpression="pk = :pk AND sk BETWEEN :first AND :last",
+                ExpressionAttributeValues={
+                    ":pk": text(f"ACCOUNT#{account_id}"),
+                    ":first": text(prefix),
+                    ":last": text(prefix + (after if after is not None else "~")),
+                },
                 ConsistentRead=True,
-                **arguments,
+                ScanIndexForward=False,
+                Limit=limit + 2,
             )
         except TableUnavailable:
             raise ledger_unavailable() from None
+        items = [item for item in page["Items"] if item["id"]["S"] != after]
+        return items[:limit], len(items) > limit
 
     async def _get(self, key: dict[str, Any]) -> dict[str, Any] | None:
         try:

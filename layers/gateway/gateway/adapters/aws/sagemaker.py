@@ -91,12 +91,13 @@ class SageMakerStream:
         """See `ports.EngineStream.read`."""
         if not self._parts and not self._ended:
             await self._next_wake(timeout_s)
+        ended = self._ended  # looked at before the parts: behind it none comes, between the two looks one may
         if self._parts:
             parts = []
             while self._parts:
                 parts.append(self._parts.popleft())
             return parts
-        if not self._ended:
+        if not ended:
             return None
         if self._failure is not None:
             raise self._failure

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +17,7 @@ ATTEMPTS = 6
 """A plain update meets TransactionConflictException while a settlement of the same account is under way; botocore
 does not repeat that one. Six attempts with growing pauses outlast about ten settlements in a row."""
 FIRST_PAUSE_S = 0.02
+INDEX = "by-kind"
 
 
 class TableUnavailable(Exception):
@@ -69,6 +71,27 @@ class Table:
     async def query(self, **arguments: Any) -> dict[str, Any]:
         """One page of Query. Raises TableUnavailable."""
         return await self._call("query", TableName=self.name, **arguments)
+
+    async def pages(self, **arguments: Any) -> AsyncIterator[dict[str, Any]]:
+        """All items of a Query, page by page. Raises TableUnavailable."""
+        start: dict[str, Any] = {}
+        while True:
+            page = await self.query(**arguments, **start)
+            for item in page["Items"]:
+                yield item
+            if "LastEvaluatedKey" not in page:
+                return
+            start = {"ExclusiveStartKey": page["LastEvaluatedKey"]}
+
+    async def of_kind(self, kind: str) -> AsyncIterator[dict[str, Any]]:
+        """The keys of all items of a kind, from the index `by-kind`. Raises TableUnavailable."""
+        async for item in self.pages(
+            IndexName=INDEX,
+            KeyConditionExpression="#kind = :kind",
+            ExpressionAttributeNames={"#kind": "kind"},
+            ExpressionAttributeValues={":kind": {"S": kind}},
+        ):
+            yield item
 
     async def transact(self, *, token: str, items: list[dict[str, Any]]) -> None:
         """TransactWriteItems, safe to repeat under the same token for ten minutes.

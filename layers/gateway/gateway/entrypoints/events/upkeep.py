@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from gateway.application.upkeep import Sweep, WatchModels
@@ -10,11 +11,19 @@ from gateway.entrypoints.observability import Telemetry
 
 
 class UpkeepHandler:
-    """Describes the models, and on a schedule's tick also sweeps the leases of dead processes."""
+    """Describes the models, and on a schedule's tick also ends what dead processes left: leases and batches."""
 
-    def __init__(self, *, watch_models: WatchModels, sweep: Sweep, telemetry: Telemetry) -> None:
+    def __init__(
+        self,
+        *,
+        watch_models: WatchModels,
+        sweep: Sweep,
+        finish_late: Callable[[], Awaitable[int]],
+        telemetry: Telemetry,
+    ) -> None:
         self._watch_models = watch_models
         self._sweep = sweep
+        self._finish_late = finish_late
         self._telemetry = telemetry
 
     def __call__(self, event: dict[str, Any], _context: Any) -> dict[str, Any]:
@@ -30,6 +39,8 @@ class UpkeepHandler:
             if line.status != "off":
                 self._telemetry.demand(line)
         swept = await self._sweep() if sweep else 0
+        if sweep:
+            await self._finish_late()
         self._telemetry.swept(swept)
         return {
             "models": {line.model: {"status": line.status, "copies": line.copies} for line in lines},

@@ -1,1 +1,1 @@
-"""The HTTP face: FastAPI applications and the wire format."""
+"""The HTTP face: Starlette applications and the wire format."""

@@ -1,6 +1,6 @@
 """The chat application: POST /v1/chat/completions and POST /v1/completions, streamed.
 
-Starlette without FastAPI: two routes that parse their own bodies use none of what its import costs
+Starlette alone: routes that parse their own bodies use none of what FastAPI costs at import
 (docs/decisions/0003). The document of these routes is made with the others' (`openapi.py`).
 """
 

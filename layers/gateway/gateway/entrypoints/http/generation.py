@@ -17,7 +17,7 @@ from starlette.types import Receive, Scope, Send
 
 from gateway.application.folding import fold_answer
 from gateway.application.generation import Generate, Order, Run
-from gateway.domain.answer import ChunkWriter, Ending, error_event
+from gateway.domain.answer import ChunkWriter, Ending, Extra, error_event
 from gateway.domain.errors import GatewayError, ServerError
 from gateway.domain.sse import DONE, encode_comment
 from gateway.domain.usage import Settlement
@@ -82,7 +82,7 @@ class GenerationResponse(Response):
         """
         if self._order.stream:
             return await self._send_stream(run, send), b""
-        return None, await fold_answer(run, self._order)
+        return None, await fold_answer(self._order, run)
 
     async def _start(self, send: Send, run: Run, headers: Mapping[str, str]) -> None:
         merged = {**run.headers, **self._face.headers, **headers}
@@ -121,6 +121,8 @@ class GenerationResponse(Response):
                 if isinstance(item, Ending):
                     usage = run.usage if item.choice == last else None
                     await _write(send, writer.ending(item, usage))
+                elif isinstance(item, Extra):
+                    await _write(send, writer.fields(item))
                 else:
                     await _write(send, writer.piece(item))
         await _write(send, writer.usage(run.usage))

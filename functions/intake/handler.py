@@ -1,0 +1,5 @@
+"""The intake function: messages, dropped objects and events become jobs and batches."""
+
+from gateway.bootstrap import Gateway
+
+handler = Gateway.from_environment().intake_handler()

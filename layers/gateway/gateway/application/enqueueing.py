@@ -1,0 +1,126 @@
+"""Taking a request now and answering it later."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from pydantic_core import from_json, to_json
+
+from gateway.application.orders import CHAT, Orders
+from gateway.application.ports import Blobs, Clock, Ids, JobQueue, Jobs
+from gateway.application.requests import order_of
+from gateway.domain.errors import InvalidRequest, NotFound
+from gateway.domain.jobs import JOB_LIFETIME_S, Blob, Job, JobEnd, JobRef, job_to_json
+from gateway.domain.keys import ApiKey
+
+INLINE_BYTES = 100_000
+"""A larger text goes to the bucket: an item of the table holds 400 KB, and is paid by the kilobyte."""
+LINK_LIFETIME_S = 3600
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobRequest:
+    """A job to be made. `body` is a request body of `endpoint`."""
+
+    body: Mapping[str, Any]
+    endpoint: str = CHAT
+    callback_url: str | None = None
+    metadata: Mapping[str, str] | None = None
+    job_id: str | None = None
+    """Given by an event source that may deliver twice: the same id makes the same job once."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Enqueue:
+    """Makes, shows and cancels jobs."""
+
+    jobs: Jobs
+    queue: JobQueue
+    blobs: Blobs
+    orders: Orders
+    clock: Clock
+    ids: Ids
+
+    async def submit(self, asked: JobRequest, *, key: ApiKey) -> Job:
+        """A queued job. Raises every error that the request itself would have met before admission."""
+        order = order_of(self.orders, asked.body, endpoint=asked.endpoint, key=key)
+        if asked.callback_url is not None:
+            check_callback_url(asked.callback_url)
+        now_s = int(self.clock.now_s())
+        ref = JobRef(account_id=key.account_id, job_id=asked.job_id or new_id("job_", now_s, self.ids))
+        job = Job(
+            ref=ref,
+            key_id=key.key_id,
+            key_hash=key.hash,
+            endpoint=asked.endpoint,
+            model=order.model.id,
+            request=await keep(self.blobs, to_json(asked.body), key=f"jobs/{ref.account_id}/{ref.job_id}/request.json"),
+            created_s=now_s,
+            expires_s=now_s + JOB_LIFETIME_S,
+            callback_url=asked.callback_url,
+            metadata=asked.metadata,
+        )
+        await self.jobs.add(job)
+        # also for a job that exists: whoever delivered it twice may have died between the two steps
+        await self.queue.send_job(order.model, ref)
+        return job
+
+    async def find(self, account_id: str, job_id: str) -> Job:
+        """The account's job. Raises NotFound, for another account's job too."""
+        job = await self.jobs.read(JobRef(account_id=account_id, job_id=job_id))
+        if job is None:
+            raise NotFound(f"There is no job {job_id!r:.60}.", param="id", reason="job_not_found")
+        return job
+
+    async def show(self, job: Job) -> dict[str, Any]:
+        """The job as the API shows it: its answer inline where it is small, as a link where it is not."""
+        if job.answer is None:
+            return job_to_json(job, answer=None, answer_url=None)
+        if job.answer.stored is not None:
+            url = self.blobs.url(job.answer.stored, seconds=LINK_LIFETIME_S)
+            return job_to_json(job, answer=None, answer_url=url)
+        return job_to_json(job, answer=from_json(job.answer.inline or "null"), answer_url=None)
+
+    async def cancel(self, job: Job) -> Job:
+        """Cancels a job that waits, at once. One that runs is not stopped; its answer is dropped and not charged."""
+        if not job.ended:
+            await self.jobs.end(
+                JobEnd(
+                    ref=job.ref,
+                    status="cancelled",
+                    answer=Blob(inline="null"),
+                    http_status=0,
+                    ended_s=int(self.clock.now_s()),
+                )
+            )
+        return await self.find(job.ref.account_id, job.ref.job_id)
+
+
+def new_id(prefix: str, now_s: int, ids: Ids) -> str:
+    """A fresh id that sorts by the time it was made."""
+    return f"{prefix}{now_s:08x}{ids.request_id()}"
+
+
+async def keep(blobs: Blobs, text: bytes, *, key: str) -> Blob:
+    """The text as a blob: inline where it is small, in the bucket where it is not."""
+    if len(text) <= INLINE_BYTES:
+        return Blob(inline=text.decode())
+    await blobs.write(key, text, content_type="application/json")
+    return Blob(stored=key)
+
+
+async def load(blobs: Blobs, blob: Blob) -> bytes:
+    """The text that a blob is. Raises KeyError where the bucket has lost it."""
+    return blob.inline.encode() if blob.inline is not None else await blobs.read(blob.stored or "")
+
+
+def check_callback_url(url: str) -> None:
+    """Refuses what can be no callback; whether its host is a public one is judged when it is called."""
+    parts = urlsplit(url)
+    if parts.scheme != "https" or not parts.hostname or parts.username or len(url) > 2048:
+        raise InvalidRequest(
+            "'callback_url' must be an https URL without credentials, of at most 2048 characters.", param="callback_url"
+        )

@@ -1,0 +1,18 @@
+"""Waiting for what another thread does."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+_PATIENCE_S = 20
+
+
+def eventually(condition: Callable[[], bool]) -> bool:
+    """Whether the condition comes true within the patience of a test."""
+    until = time.monotonic() + _PATIENCE_S
+    while time.monotonic() < until:
+        if condition():
+            return True
+        time.sleep(0.02)
+    return condition()
