@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import shutil
 from pathlib import Path
@@ -16,31 +15,29 @@ def main(parent: Parent) -> None:
     """Serve until the supervisor's end."""
     order = parent.receive()
     parent.at_its_end(lambda: _end(Path(order["state"])))
-    # Moto's server writes a line for every request, keys and all.
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    from moto.server import ThreadedMotoServer  # noqa: PLC0415 - a second of import, after the lifeline is held
-
+    # a second of imports, after the lifeline is held
     from infra.local.functions import read_functions  # noqa: PLC0415
+    from infra.local.moto_server import run_moto  # noqa: PLC0415
     from infra.local.resources import Resources  # noqa: PLC0415
     from infra.local.seed import seed  # noqa: PLC0415
     from infra.local.template import load_template  # noqa: PLC0415
 
-    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    endpoints = {"AWS_ENDPOINT_URL": f"http://{host}:{port}"}
-    os.environ.update(endpoints)
-    root = Path(order["root"])
-    template = load_template(root / "template.yaml", region=REGION, account_id=ACCOUNT_ID, stack_name=STACK_NAME)
-    resources = Resources(template, stack_name=STACK_NAME)
-    resources.make_all()
-    functions = read_functions(template, resources, root=root)
-    environment = {name: value for function in functions for name, value in function.environment.items()}
-    api_key = seed({**os.environ, **environment}, order["api_key"])
-    parent.report(
-        "ready", endpoints=endpoints, api_key=api_key, functions=[function.as_json() for function in functions]
-    )
-    Event().wait()
+    with run_moto() as url:
+        os.environ["AWS_ENDPOINT_URL"] = url
+        root = Path(order["root"])
+        template = load_template(root / "template.yaml", region=REGION, account_id=ACCOUNT_ID, stack_name=STACK_NAME)
+        resources = Resources(template, stack_name=STACK_NAME)
+        resources.make_all()
+        functions = read_functions(template, resources, root=root)
+        environment = {name: value for function in functions for name, value in function.environment.items()}
+        api_key = seed({**os.environ, **environment}, order["api_key"])
+        parent.report(
+            "ready",
+            endpoints={"AWS_ENDPOINT_URL": url},
+            api_key=api_key,
+            functions=[function.as_json() for function in functions],
+        )
+        Event().wait()
 
 
 def _end(state: Path) -> None:

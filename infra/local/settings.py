@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from infra.local.failure import CannotStart
 
 ROOT = Path(__file__).resolve().parents[2]
+SEARCH_VARIABLES = ("SEARCH_BACKEND", "SEARCH_URL", "SEARCH_BUDGET_S")
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,11 +23,15 @@ class ModelFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """`PORT` (0 is any free one), `API_KEY`, `MODEL_PATHS`; `root` holds template.yaml and functions/."""
+    """`PORT` (0 is any free one), `API_KEY`, `MODEL_PATHS`; `root` holds template.yaml and functions/.
+
+    `search` are the variables that choose who searches the web; they win over what template.yaml sets.
+    """
 
     port: int = 8000
     api_key: str | None = None
     model_paths: str = ""
+    search: Mapping[str, str] = field(default_factory=dict)
     root: Path = ROOT
 
 
@@ -37,7 +42,13 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         raise CannotStart(f"PORT must be a number from 0 to 65535, not {port!r}.")
     model_paths = environment.get("MODEL_PATHS", "")
     parse_model_paths(model_paths)
-    return Settings(port=int(port), api_key=environment.get("API_KEY") or None, model_paths=model_paths)
+    search = {name: value for name in SEARCH_VARIABLES if (value := environment.get(name))}
+    return Settings(
+        port=int(port),
+        api_key=environment.get("API_KEY") or None,
+        model_paths=model_paths,
+        search={"SEARCH_BACKEND": "ddgs", **search},
+    )
 
 
 def parse_model_paths(text: str) -> list[ModelFile]:

@@ -76,8 +76,12 @@ class _Stack:
         engine.order(model_paths=self._settings.model_paths)
         made = self._wait_for({aws: "ready", engine: "ready", gateway: "bound"})
         endpoints = made[aws]["endpoints"] | made[engine]["endpoints"]
+        functions = [
+            fields | {"environment": fields["environment"] | self._settings.search}
+            for fields in made[aws]["functions"]
+        ]
         for child in (gateway, events):
-            child.order(functions=made[aws]["functions"], endpoints=endpoints)
+            child.order(functions=functions, endpoints=endpoints)
         self._wait_for({gateway: "ready", events: "ready"})
         self._keep_record(made[gateway]["base_url"], made[aws]["functions"][0]["environment"], endpoints)
         lines = greeting(

@@ -77,11 +77,14 @@ def test_the_record_of_a_stack_that_was_killed_is_no_stack(
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as closed:
         gone = Deployment(f"http://127.0.0.1:{closed.getsockname()[1]}", deployment.table, deployment.queue_url)
-    recorded(gone, tmp_path, port=8000)
+    outer = recorded(gone, tmp_path, port=8000)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert operator.refusal("--local", "accounts", "list") == (
         "No local stack runs on port 8000: start it with `make run`, or name its --port."
     )
+    recorded(deployment, tmp_path, port=8001)
+    assert not record_path(8000, outer).exists()
+    assert record_path(8001, outer).exists()
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""One real stack for all clients, and which of langchain-tests' cases are not for it."""
+"""One real stack for all clients, and nothing of the outside in their environment."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["stack"]
 
 
 @pytest.fixture(autouse=True)
-def no_proxy_and_no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+def nothing_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     """Clients read their environment: nothing of it may reach a test."""
     for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "OPENAI_ORG_ID", "STUDIOLM_API_KEY", "STUDIOLM_BASE_URL"):
         monkeypatch.delenv(name, raising=False)

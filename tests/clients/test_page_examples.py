@@ -14,6 +14,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import httpx
 import pytest
@@ -166,7 +167,7 @@ def test_the_web_search_example_is_refused_by_name_until_it_is_served(page_stack
 
 
 def test_a_requests_loop_over_the_data_lines_sees_the_whole_answer(page_stack: LocalStack) -> None:
-    body = {
+    body: dict[str, Any] = {
         "model": "gemma-3-12b-it-qat",
         "messages": [{"role": "user", "content": "Tell me a joke"}],
         "max_tokens": 40,

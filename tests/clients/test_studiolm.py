@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
-import studiolm
+import studiolm  # type: ignore[import-untyped]  # the published package has no types
 
 from tests.support.local_stack import CAPITAL, MODEL, RAMBLING, LocalStack
 

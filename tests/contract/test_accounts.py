@@ -37,6 +37,12 @@ async def test_an_id_that_is_taken_is_refused_and_what_is_there_stays(store: Sto
     assert await store.account(customer) == customer.account
 
 
+async def test_the_same_account_written_again_is_no_error(store: Store) -> None:
+    customer = await store.open()
+    await store.accounts.create(customer.account)
+    assert await store.account(customer) == customer.account
+
+
 async def test_counters_are_those_of_the_moment_of_reading(store: Store) -> None:
     customer = await store.open()
     await store.ledger.admit(new_lease(customer), key_hash=customer.key.hash)
@@ -65,10 +71,20 @@ async def test_keys_changed_by_somebody_else_meanwhile_are_not_overwritten(store
     assert (await store.account(customer)).keys == {}
 
 
+async def test_the_same_change_of_keys_made_again_is_told_as_done(store: Store) -> None:
+    customer = await store.open()
+    _, key = new_key(customer.account.id)
+    for _ in range(2):
+        assert await store.accounts.replace_keys(customer.account, {key.key_id: key_record(key)})
+    assert (await store.account(customer)).keys_version == 1
+
+
 async def test_of_many_that_replace_the_same_keys_at_once_one_does(store: Store) -> None:
     customer = await store.open()
-    done = await asyncio.gather(*(store.accounts.replace_keys(customer.account, {}) for _ in range(8)))
+    wanted = [{key.key_id: key_record(key)} for _, key in (new_key(customer.account.id) for _ in range(8))]
+    done = await asyncio.gather(*(store.accounts.replace_keys(customer.account, keys) for keys in wanted))
     assert sorted(done) == [False] * 7 + [True]
+    assert (await store.account(customer)).keys == wanted[done.index(True)]
 
 
 async def test_the_keys_of_an_account_that_is_not_there_are_not_replaced(store: Store) -> None:

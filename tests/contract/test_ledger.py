@@ -110,6 +110,17 @@ async def test_a_used_up_day_is_refused_until_midnight(store: Store) -> None:
     await admit(store, customer, admitted_s=NOON_S + 12 * 3600)
 
 
+async def test_one_caller_a_day_is_the_one_to_tell_that_it_is_used_up(store: Store) -> None:
+    customer = await store.open()
+    id_ = customer.account.id
+    claimed = await asyncio.gather(*(store.ledger.claim_quota_event(id_, day="20261123") for _ in range(6)))
+    assert sorted(claimed) == [False] * 5 + [True]
+    assert (await store.account(customer)).quota_told == "20261123"
+    assert await store.ledger.claim_quota_event(id_, day="20261124")
+    assert not await store.ledger.claim_quota_event("nobody000000", day="20261123")
+    assert await store.accounts.read("nobody000000") is None
+
+
 async def test_an_account_without_a_wall_is_admitted_past_its_included_tokens(store: Store) -> None:
     customer = await store.open(daily_tokens=None, included_tokens=10)
     for _ in range(3):

@@ -98,6 +98,13 @@ async def test_a_full_line_takes_nobody(store: Store) -> None:
     assert len((await store.lines.look(model)).waiting) == 3
 
 
+async def test_who_has_a_place_in_a_full_line_is_told_so_again(store: Store) -> None:
+    model = await ready(store, slots=0)
+    for _ in range(2):
+        assert await store.lines.join(model, waiter("a"), max_waiting=1)
+    assert not await store.lines.join(model, waiter("b"), max_waiting=1)
+
+
 async def test_a_turn_makes_a_place_a_slot(store: Store) -> None:
     model = await ready(store, slots=1)
     await store.lines.join(model, waiter("a"), max_waiting=9)
@@ -201,6 +208,22 @@ async def test_removing_the_dead_twice_is_no_error(store: Store) -> None:
     for _ in range(2):
         await store.lines.remove_dead(seen, now_s=NOON_S + 2)
     assert (await store.lines.look(model)).demand == 0
+
+
+async def test_the_last_want_of_a_model_is_told(store: Store) -> None:
+    model = await ready(store, slots=0, status="warming")
+    assert (await store.lines.look(model)).wanted_s == 0
+    for now_s in (NOON_S + 0.5, NOON_S + 30.25, NOON_S + 7):
+        await store.lines.want(model, now_s=now_s)
+    assert (await store.lines.look(model)).wanted_s == NOON_S + 30.25
+    line = await store.lines.describe(model, status="warming", copies=0, slots=0)
+    assert line.wanted_s == NOON_S + 30.25
+
+
+async def test_wanting_a_model_that_nobody_described_makes_no_line(store: Store) -> None:
+    await store.lines.want("never/wanted", now_s=NOON_S)
+    assert (await store.lines.look("never/wanted")).status == "off"
+    assert (await store.lines.look("never/wanted")).wanted_s == 0
 
 
 async def test_a_description_changes_what_is_known_of_copies_and_nobodys_place(store: Store) -> None:

@@ -98,7 +98,7 @@ def test_an_error_after_the_first_byte_is_an_event_and_no_done(
     assert status == 200
     assert text_of(events[:-1]) == "Hel"
     assert events[-1]["error"]["type"] == "server_error"
-    assert [record["status"] for record in stack.usage_records(account)] == ["failed"]
+    assert [record["status"] for record in stack.usage_records(account)] == ["partial"]
 
 
 @pytest.mark.parametrize(

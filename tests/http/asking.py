@@ -46,7 +46,7 @@ class Asker:
 
     def open_stream(self, *, path: str = CHAT, **fields: Any) -> Connection:
         """A connection with a streaming request written to it and nothing read."""
+        body = json.dumps(chat_body(**{"stream": True, **fields})).encode()
         connection = Connection(self.port)
-        body = json.dumps(chat_body(stream=True, **fields)).encode()
         connection.send("POST", path, headers={**self.headers, "Content-Type": "application/json"}, body=body)
         return connection

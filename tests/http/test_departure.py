@@ -99,11 +99,14 @@ def test_a_client_that_leaves_the_line_frees_its_place(stack: Stack, account: Op
 def test_who_waited_in_line_is_served_when_the_slot_comes_free(stack: Stack, ask: Asker) -> None:
     stack.run(stack.gateway.lines.describe(SECOND_MODEL, status="ready", copies=1, slots=1))
     stack.second_engine.engine = by_hand = HandEngine()
-    with ask.open_stream(model=SECOND_MODEL) as first, ask.open_stream(model=SECOND_MODEL) as second:
-        by_hand.call(0).give(*whole("first"))
-        assert first.read_response().status == 200
-        by_hand.call(1).give(*whole("second"))
-        assert b"second" in second.read_response().body
+    with ask.open_stream(model=SECOND_MODEL) as first:
+        call = by_hand.call(0)
+        with ask.open_stream(model=SECOND_MODEL) as second:
+            assert eventually(lambda: len(stack.line(SECOND_MODEL).waiting) == 1)
+            call.give(*whole("first"))
+            assert b"first" in first.read_response().body
+            by_hand.call(1).give(*whole("second"))
+            assert b"second" in second.read_response().body
 
 
 def test_a_client_that_leaves_while_it_sends_its_body_is_no_failure_of_ours(

@@ -24,7 +24,11 @@ BUFFERED = [
     "/health",
     "/openapi.json",
     "/v1/chat",
+    "/v1/batches/batch_1/cancel",
     "/v1/chat/completions/events",
+    "/v1/files/file_1/content",
+    "/v1/jobs",
+    "/v1/jobs/job_1",
     "/v1/keys",
     "/v1/keys/0001",
     "/v1/keys/0001/disable",
@@ -53,7 +57,7 @@ def test_every_method_of_a_chat_path_streams_from_the_chat_function(path: str) -
     assert operation(path)["type"] == "aws_proxy"
     assert operation(path)["responseTransferMode"] == "STREAM"
     assert operation(path)["uri"]["Fn::Sub"].endswith(
-        ":lambda:path/2021-11-15/functions/${ChatFunction.Arn}/response-streaming-invocations"
+        ":lambda:path/2021-11-15/functions/${ChatFunctionAliaslive}/response-streaming-invocations"
     )
 
 
@@ -85,6 +89,30 @@ def test_the_stage_is_traced_measured_and_throttled() -> None:
             "ThrottlingBurstLimit": {"Ref": "RequestsBurst"},
         }
     ]
+
+
+def test_uploads_reach_the_function_as_they_were_sent() -> None:
+    assert API["BinaryMediaTypes"] == ["multipart/form-data"]
+
+
+def test_an_access_log_line_is_json_shows_how_it_streamed_and_never_a_key() -> None:
+    setting = resources(transformed(), "AWS::ApiGateway::Stage")["ApiStage"]["AccessLogSetting"]
+    line = json.loads(setting["Format"])
+    assert setting["DestinationArn"] == {"Fn::GetAtt": ["ApiLogs", "Arn"]}
+    assert {
+        "$context.integration.responseTransferMode",
+        "$context.integration.timeToAllHeaders",
+        "$context.integration.timeToFirstContent",
+        "$context.responseLatency",
+    } <= set(line.values())
+    assert not [value for value in line.values() if "header" in value.lower() and "AllHeaders" not in value]
+
+
+def test_a_domain_of_ones_own_serves_the_stage_at_its_root() -> None:
+    mapping = resources(transformed(), "AWS::ApiGateway::BasePathMapping")["DomainMapping"]
+    assert mapping == {"DomainName": {"Ref": "Domain"}, "RestApiId": {"Ref": "Api"}, "Stage": {"Ref": "ApiStage"}}
+    domain = resources(transformed(), "AWS::ApiGateway::DomainName")["Domain"]
+    assert domain["EndpointConfiguration"] == {"Types": ["REGIONAL"]}
 
 
 def test_there_is_one_stage() -> None:
@@ -135,7 +163,7 @@ def test_only_this_api_may_invoke_the_functions_behind_it() -> None:
     permissions = [
         permission
         for permission in resources(transformed(), "AWS::Lambda::Permission").values()
-        if permission["FunctionName"]["Ref"] in {"ChatFunction", "AccountFunction"}
+        if permission["FunctionName"]["Ref"] in {"ChatFunctionAliaslive", "AccountFunction"}
     ]
     assert len(permissions) == len(PATHS)
     for permission in permissions:

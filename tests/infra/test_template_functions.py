@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from gateway.config import Settings
 
-from tests.infra.transformed import ROOT, resources, source, transformed, walk
+from tests.infra.transformed import ROOT, resources, source, transformed, transformed_with, walk
 
 FUNCTIONS = resources(transformed(), "AWS::Lambda::Function")
 # Read by the runtime, by Python, by the adapter and by Powertools, not by us.
@@ -21,8 +21,16 @@ def variables(function: str) -> dict[str, Any]:
     return found
 
 
-def test_the_stack_has_the_four_functions() -> None:
-    assert sorted(FUNCTIONS) == ["AccountFunction", "ChatFunction", "OutboxFunction", "UpkeepFunction"]
+def mapping_of(queue: str) -> dict[str, Any]:
+    """The event source mapping of a queue."""
+    mappings = resources(transformed(), "AWS::Lambda::EventSourceMapping").values()
+    (found,) = [mapping for mapping in mappings if mapping["EventSourceArn"] == {"Fn::GetAtt": [queue, "Arn"]}]
+    return found
+
+
+def test_each_folder_of_functions_is_one_function_of_the_stack() -> None:
+    written = {path.parent.name.title() + "Function" for path in ROOT.glob("functions/*/*.py")}
+    assert set(FUNCTIONS) == written
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
@@ -37,6 +45,12 @@ def test_the_settings_load_from_a_functions_environment(function: str) -> None:
         name: value if isinstance(value, str) else "from-the-stack" for name, value in variables(function).items()
     }
     Settings.from_environment(environment)
+
+
+def test_a_jobs_queue_is_found_by_the_slug_of_its_model() -> None:
+    prefix = "https://sqs.${AWS::Region}.${AWS::URLSuffix}/${AWS::AccountId}/${AWS::StackName}-jobs-"
+    found = [values for name in FUNCTIONS if (values := variables(name).get("JOBS_QUEUE_URL_PREFIX")) is not None]
+    assert found == [{"Fn::Sub": prefix}] * 3
 
 
 def test_a_function_finds_its_table_its_outbox_and_its_models_in_the_same_stack() -> None:
@@ -121,27 +135,90 @@ def test_api_gateway_waits_a_little_longer_than_each_function() -> None:
     assert FUNCTIONS["AccountFunction"]["Timeout"] < 29
 
 
-def test_one_bad_settlement_does_not_hold_up_the_others_of_its_batch() -> None:
-    (mapping,) = resources(transformed(), "AWS::Lambda::EventSourceMapping").values()
-    assert mapping["EventSourceArn"] == {"Fn::GetAtt": ["OutboxQueue", "Arn"]}
-    assert mapping["FunctionName"] == {"Ref": "OutboxFunction"}
-    assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+@pytest.mark.parametrize("mapping", resources(transformed(), "AWS::Lambda::EventSourceMapping"))
+def test_one_bad_message_does_not_hold_up_the_others_of_its_batch(mapping: str) -> None:
+    source_of = resources(transformed(), "AWS::Lambda::EventSourceMapping")[mapping]
+    assert source_of["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+
+
+def test_each_queue_but_the_dead_letters_feeds_the_function_that_reads_it() -> None:
+    queues = {queue for queue in resources(transformed(), "AWS::SQS::Queue") if "DeadLetter" not in queue}
+    fed = {queue: mapping_of(queue)["FunctionName"]["Ref"] for queue in queues}
+    assert {queue: function for queue, function in fed.items() if not queue.endswith("JobsQueue")} == {
+        "OutboxQueue": "OutboxFunction",
+        "IntakeQueue": "IntakeFunction",
+        "RequestsQueue": "IntakeFunction",
+        "CallbacksQueue": "CallbackFunction",
+    }
+    assert {function for queue, function in fed.items() if queue.endswith("JobsQueue")} == {"WorkerFunction"}
+
+
+def test_a_job_runs_alone_and_no_more_at_once_than_was_chosen() -> None:
+    for queue in (queue for queue in resources(transformed(), "AWS::SQS::Queue") if queue.endswith("JobsQueue")):
+        assert mapping_of(queue)["BatchSize"] == 1
+        assert mapping_of(queue)["ScalingConfig"] == {"MaximumConcurrency": {"Ref": "WorkerConcurrency"}}
+
+
+def targets_of(function: str) -> list[dict[str, Any]]:
+    """The rules that call a function."""
+    rules = resources(transformed(), "AWS::Events::Rule").values()
+    return [rule for rule in rules if rule["Targets"][0]["Arn"] == {"Fn::GetAtt": [function, "Arn"]}]
 
 
 def test_upkeep_runs_every_minute_and_on_each_change_of_a_model() -> None:
-    rules = resources(transformed(), "AWS::Events::Rule")
-    assert all(rule["Targets"][0]["Arn"] == {"Fn::GetAtt": ["UpkeepFunction", "Arn"]} for rule in rules.values())
-    assert [rule.get("ScheduleExpression") for rule in rules.values()] == ["rate(1 minute)", None]
-    assert [rule.get("EventPattern") for rule in rules.values()] == [
-        None,
-        {
-            "source": ["aws.sagemaker"],
-            "detail-type": ["SageMaker Endpoint State Change", "SageMaker Inference Component State Change"],
-        },
-    ]
+    every_minute, on_change = targets_of("UpkeepFunction")
+    assert every_minute["ScheduleExpression"] == "rate(1 minute)"
+    assert on_change["EventPattern"] == {
+        "source": ["aws.sagemaker"],
+        "detail-type": ["SageMaker Endpoint State Change", "SageMaker Inference Component State Change"],
+    }
+
+
+def test_the_intake_hears_of_requests_on_our_bus_and_of_files_dropped_into_the_inbox() -> None:
+    requested, dropped = targets_of("IntakeFunction")
+    assert requested["EventBusName"] == {"Ref": "Bus"}
+    assert requested["EventPattern"] == {"detail-type": ["GenerationRequested"]}
+    assert "EventBusName" not in dropped
+    assert dropped["EventPattern"] == {
+        "source": ["aws.s3"],
+        "detail-type": ["Object Created"],
+        "detail": {"bucket": {"name": [{"Ref": "Blobs"}]}, "object": {"key": [{"prefix": "inbox/"}]}},
+    }
+
+
+def test_an_event_that_the_intake_fails_on_is_kept() -> None:
+    asynchronous = resources(transformed(), "AWS::Lambda::EventInvokeConfig")["IntakeFunctionEventInvokeConfig"]
+    kept = asynchronous["DestinationConfig"]["OnFailure"]["Destination"]
+    assert kept == {"Fn::GetAtt": ["IntakeDeadLetterQueue", "Arn"]}
 
 
 def test_upkeep_ends_before_its_next_turn_and_is_not_repeated() -> None:
     assert FUNCTIONS["UpkeepFunction"]["Timeout"] < 60
-    (asynchronous,) = resources(transformed(), "AWS::Lambda::EventInvokeConfig").values()
+    asynchronous = resources(transformed(), "AWS::Lambda::EventInvokeConfig")["UpkeepFunctionEventInvokeConfig"]
     assert asynchronous["MaximumRetryAttempts"] == 0
+
+
+def test_a_worker_has_the_time_that_chat_has() -> None:
+    for setting in ("REQUEST_TIMEOUT_S", "LINE_WAIT_S"):
+        assert variables("WorkerFunction")[setting] == variables("ChatFunction")[setting]
+    assert FUNCTIONS["WorkerFunction"]["Timeout"] == FUNCTIONS["ChatFunction"]["Timeout"]
+
+
+def versions(**changed: str) -> set[str]:
+    """The logical ids of the chat function's published versions, with these parts of the template exchanged."""
+    document = transformed_with(changed) if changed else transformed()
+    return set(resources(document, "AWS::Lambda::Version"))
+
+
+def test_new_code_in_a_layer_is_a_new_version_of_the_chat_function() -> None:
+    assert versions() == versions(**{"layers/dependencies/": "layers/dependencies/"})
+    assert versions().isdisjoint(versions(**{"layers/gateway/": "layers/gateway-changed/"}))
+
+
+def test_snapshots_and_warm_environments_are_chosen_by_parameter_and_never_both() -> None:
+    chat = FUNCTIONS["ChatFunction"]
+    assert chat["SnapStart"] == {"Fn::If": ["HasSnapStart", {"ApplyOn": "PublishedVersions"}, {"Ref": "AWS::NoValue"}]}
+    alias = resources(transformed(), "AWS::Lambda::Alias")["ChatFunctionAliaslive"]
+    assert alias["ProvisionedConcurrencyConfig"]["Fn::If"][0] == "HasProvisioned"
+    (rule,) = transformed()["Rules"]["SnapshotOrAlwaysWarm"]["Assertions"]
+    assert rule["Assert"] == {"Fn::Equals": [{"Ref": "ChatProvisionedConcurrency"}, 0]}

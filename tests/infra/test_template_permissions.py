@@ -8,7 +8,11 @@ import pytest
 
 from tests.infra.transformed import resources, transformed
 
-ROLES = resources(transformed(), "AWS::IAM::Role")
+ROLES = {
+    name: role
+    for name, role in resources(transformed(), "AWS::IAM::Role").items()
+    if role["AssumeRolePolicyDocument"]["Statement"][0]["Principal"] == {"Service": "lambda.amazonaws.com"}
+}
 
 # Actions that AWS lets nobody restrict to a resource.
 WITHOUT_RESOURCES = {"xray:PutTraceSegments", "xray:PutTelemetryRecords"}
@@ -16,47 +20,61 @@ WITHOUT_RESOURCES = {"xray:PutTraceSegments", "xray:PutTelemetryRecords"}
 TABLE = "Table.Arn"
 INDEX = "${Table.Arn}/index/by-kind"
 OUTBOX = "OutboxQueue.Arn"
+INTAKE = "IntakeQueue.Arn"
+REQUESTS = "RequestsQueue.Arn"
+CALLBACKS = "CallbacksQueue.Arn"
+JOBS = "arn:${AWS::Partition}:sqs:${AWS::Region}:${AWS::AccountId}:${AWS::StackName}-jobs-*"
+BUCKET = "Blobs.Arn"
+BUS = "Bus.Arn"
 ENDPOINTS = "arn:${AWS::Partition}:sagemaker:${AWS::Region}:${AWS::AccountId}:endpoint/${AWS::StackName}-*"
 COMPONENTS = "arn:${AWS::Partition}:sagemaker:${AWS::Region}:${AWS::AccountId}:inference-component/${AWS::StackName}-*"
 
-# Beside its own log group and X-Ray. A transaction needs the permissions of its parts.
+
+def pairs(*resources: str, actions: str) -> set[tuple[str, str]]:
+    """Each of `service:Action Action` on each resource."""
+    service, names = actions.split(":")
+    return {(f"{service}:{name}", resource) for name in names.split() for resource in resources}
+
+
+INVOKE = pairs(ENDPOINTS, COMPONENTS, actions="sagemaker:InvokeEndpoint InvokeEndpointWithResponseStream")
+RECEIVE = "sqs:ReceiveMessage DeleteMessage GetQueueAttributes"
+# A transaction needs the permissions of its parts.
+SETTLE = "dynamodb:GetItem PutItem UpdateItem ConditionCheckItem"
+
+# Beside its own log group and X-Ray.
 MAY = {
-    "ChatRole": {
-        ("dynamodb:GetItem", TABLE),
-        ("dynamodb:PutItem", TABLE),
-        ("dynamodb:UpdateItem", TABLE),
-        ("dynamodb:ConditionCheckItem", TABLE),
-        ("sqs:SendMessage", OUTBOX),
-        ("sagemaker:InvokeEndpoint", ENDPOINTS),
-        ("sagemaker:InvokeEndpoint", COMPONENTS),
-        ("sagemaker:InvokeEndpointWithResponseStream", ENDPOINTS),
-        ("sagemaker:InvokeEndpointWithResponseStream", COMPONENTS),
-    },
-    "AccountRole": {
-        ("dynamodb:GetItem", TABLE),
-        ("dynamodb:UpdateItem", TABLE),
-        ("dynamodb:Query", TABLE),
-    },
-    "OutboxRole": {
-        ("dynamodb:GetItem", TABLE),
-        ("dynamodb:PutItem", TABLE),
-        ("dynamodb:UpdateItem", TABLE),
-        ("dynamodb:ConditionCheckItem", TABLE),
-        ("sqs:ReceiveMessage", OUTBOX),
-        ("sqs:DeleteMessage", OUTBOX),
-        ("sqs:GetQueueAttributes", OUTBOX),
-    },
-    "UpkeepRole": {
-        ("dynamodb:GetItem", TABLE),
-        ("dynamodb:BatchGetItem", TABLE),
-        ("dynamodb:PutItem", TABLE),
-        ("dynamodb:UpdateItem", TABLE),
-        ("dynamodb:ConditionCheckItem", TABLE),
-        ("dynamodb:Query", INDEX),
-        ("sagemaker:DescribeEndpoint", ENDPOINTS),
-        ("sagemaker:DescribeInferenceComponent", COMPONENTS),
-        ("sagemaker:UpdateInferenceComponentRuntimeConfig", COMPONENTS),
-    },
+    "ChatRole": pairs(TABLE, actions=SETTLE)
+    | pairs(OUTBOX, actions="sqs:SendMessage")
+    | pairs(BUS, actions="events:PutEvents")
+    | INVOKE,
+    "AccountRole": pairs(TABLE, actions=f"{SETTLE} DeleteItem Query")
+    | pairs(JOBS, INTAKE, CALLBACKS, actions="sqs:SendMessage")
+    | pairs("${Blobs.Arn}/files/*", "${Blobs.Arn}/jobs/*", actions="s3:GetObject PutObject DeleteObject")
+    | pairs(BUCKET, actions="s3:ListBucket"),
+    "OutboxRole": pairs(TABLE, actions=SETTLE) | pairs(OUTBOX, actions=RECEIVE),
+    "UpkeepRole": pairs(TABLE, actions=f"{SETTLE} BatchGetItem Query")
+    | pairs(INDEX, actions="dynamodb:Query")
+    | pairs(INTAKE, actions="sqs:SendMessage")
+    | pairs(BUS, actions="events:PutEvents")
+    | pairs(ENDPOINTS, actions="sagemaker:DescribeEndpoint")
+    | pairs(COMPONENTS, actions="sagemaker:DescribeInferenceComponent UpdateInferenceComponentRuntimeConfig"),
+    "WorkerRole": pairs(TABLE, actions=f"{SETTLE} Query")
+    | pairs(JOBS, actions=f"{RECEIVE} SendMessage")
+    | pairs(INTAKE, CALLBACKS, OUTBOX, actions="sqs:SendMessage")
+    | pairs("${Blobs.Arn}/jobs/*", actions="s3:GetObject PutObject")
+    | pairs(BUCKET, actions="s3:ListBucket")
+    | pairs(BUS, actions="events:PutEvents")
+    | INVOKE,
+    "IntakeRole": pairs(TABLE, actions=f"{SETTLE} Query")
+    | pairs(INTAKE, REQUESTS, actions=RECEIVE)
+    | pairs(JOBS, INTAKE, CALLBACKS, "IntakeDeadLetterQueue.Arn", actions="sqs:SendMessage")
+    | pairs("${Blobs.Arn}/*", actions="s3:GetObject PutObject DeleteObject AbortMultipartUpload")
+    | pairs(BUCKET, actions="s3:ListBucket")
+    | pairs(BUS, actions="events:PutEvents"),
+    "CallbackRole": pairs(TABLE, actions="dynamodb:GetItem")
+    | pairs(CALLBACKS, actions=f"{RECEIVE} SendMessage")
+    | pairs("${Blobs.Arn}/jobs/*", actions="s3:GetObject")
+    | pairs(BUCKET, actions="s3:ListBucket"),
 }
 
 
@@ -114,7 +132,18 @@ def test_a_role_has_no_policy_that_we_did_not_write(role: str) -> None:
     assert "ManagedPolicyArns" not in ROLES[role]
 
 
-@pytest.mark.parametrize("role", ROLES)
-def test_only_lambda_may_take_a_role(role: str) -> None:
-    (statement,) = ROLES[role]["AssumeRolePolicyDocument"]["Statement"]
-    assert statement["Principal"] == {"Service": "lambda.amazonaws.com"}
+def test_whoever_else_has_a_role_may_do_one_thing() -> None:
+    others = {name: role for name, role in resources(transformed(), "AWS::IAM::Role").items() if name not in ROLES}
+    assert sorted(others) == ["ApiLogsRole", "PipesRole"]
+    (policy,) = others["PipesRole"]["Policies"]
+    allowed = {
+        (action, named(resource))
+        for statement in policy["PolicyDocument"]["Statement"]
+        for action in listed(statement["Action"])
+        for resource in listed(statement["Resource"])
+    }
+    assert allowed == pairs("Table.StreamArn", actions="dynamodb:DescribeStream GetRecords GetShardIterator") | {
+        ("dynamodb:ListStreams", "*"),
+        ("events:PutEvents", BUS),
+        ("sqs:SendMessage", "PipesDeadLetterQueue.Arn"),
+    }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -24,17 +25,25 @@ def source(name: str) -> Template:
 
 
 @cache
-def transformed(name: str = "template.yaml", architecture: str = "arm64") -> Template:
-    """A template after the upload and the transform. It asks for no AWS managed policy, so none is given."""
+def transformed() -> Template:
+    """template.yaml after the upload and the transform."""
+    return transformed_with({})
+
+
+def transformed_with(uploads: Mapping[str, str]) -> Template:
+    """The same with some folders exchanged for others, as a changed folder gets another address when it is uploaded.
+
+    It asks for no AWS managed policy, so none is given.
+    """
     translator = Translator(
         managed_policy_map={}, sam_parser=Parser(), boto_session=boto3.Session(region_name="us-east-1")
     )
-    plain = json.loads(json.dumps(source(name)))
+    plain = json.loads(json.dumps(source("template.yaml")))
     for resource in plain["Resources"].values():
         for uri in {"CodeUri", "ContentUri"} & resource.get("Properties", {}).keys():
-            resource["Properties"][uri] = f"s3://uploads/{resource['Properties'][uri].strip('/')}"
-    parameters = {"Architecture": architecture}
-    result: Template = json.loads(json.dumps(translator.translate(plain, parameters)))
+            folder = resource["Properties"][uri]
+            resource["Properties"][uri] = f"s3://uploads/{uploads.get(folder, folder).strip('/')}"
+    result: Template = json.loads(json.dumps(translator.translate(plain, {"Architecture": "arm64"})))
     return result
 
 

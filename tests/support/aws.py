@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import os
-import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 from gateway.adapters.aws.clients import Clients
-from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
-from werkzeug.serving import WSGIRequestHandler, make_server
 
 from infra.local.credentials import ACCOUNT_ID, REGION, STACK_NAME, local_environment
+from infra.local.moto_server import run_moto
 from infra.local.resources import Resources
 from infra.local.template import load_template
 
@@ -32,44 +29,14 @@ class Aws:
     outbox_url: str
 
 
-class _QuietHandler(WSGIRequestHandler):
-    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
-        """Moto's server would write a line for every request."""
-
-
-class _OneAtATime:
-    """moto checks a condition and writes in two steps; DynamoDB in one. The lock makes it one here too."""
-
-    def __init__(self, application: Callable[..., Iterable[bytes]]) -> None:
-        self._application = application
-        self._lock = threading.Lock()
-
-    def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        with self._lock:
-            return self._application(environ, start_response)
-
-
 @contextmanager
 def run_aws() -> Iterator[Aws]:
     """A moto of its own on a free port, with the template's resources."""
-    application = _OneAtATime(DomainDispatcherApplication(create_backend_app))
-    server = make_server("127.0.0.1", 0, application, threaded=True, request_handler=_QuietHandler)
-    thread = threading.Thread(target=server.serve_forever, name="moto", daemon=True)
-    thread.start()
-    url = f"http://127.0.0.1:{server.server_port}"
-    try:
-        with environment_of(url):
-            template = load_template(_TEMPLATE, region=REGION, account_id=ACCOUNT_ID, stack_name=STACK_NAME)
-            # moto copies a table with its stream's history at each transaction: behind some 600 writes 30 settlements
-            # took 37 s with the stream and 3.5 s without
-            del template.document["Resources"]["Table"]["Properties"]["StreamSpecification"]
-            resources = Resources(template, stack_name=STACK_NAME)
-            resources.make_all()
-            yield Aws(url, resources.reference("Table"), resources.reference("OutboxQueue"))
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with run_moto() as url, environment_of(url):
+        template = load_template(_TEMPLATE, region=REGION, account_id=ACCOUNT_ID, stack_name=STACK_NAME)
+        resources = Resources(template, stack_name=STACK_NAME)
+        resources.make_all()
+        yield Aws(url, resources.reference("Table"), resources.reference("OutboxQueue"))
 
 
 @contextmanager

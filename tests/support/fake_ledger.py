@@ -32,6 +32,7 @@ class Page:
     account: Account
     open: dict[str, Lease] = field(default_factory=dict)
     counters: Counter[str] = field(default_factory=Counter)
+    quota_told: str | None = None
 
     def view(self, now_s: float) -> Account:
         """The account at this moment."""
@@ -43,6 +44,7 @@ class Page:
             tokens_today=self.counters[tokens],
             requests_this_minute=self.counters[requests],
             stale=tuple(sorted(self.counters.keys() - needed)),
+            quota_told=self.quota_told,
         )
 
 
@@ -91,6 +93,14 @@ class FakeLedger:
         page.counters[f"r{int(now_s) // 60}"] += 1
         return page.view(now_s)
 
+    async def claim_quota_event(self, account_id: str, *, day: str) -> bool:
+        await asyncio.sleep(0)
+        page = self._books.pages.get(account_id)
+        if page is None or page.quota_told == day:
+            return False
+        page.quota_told = day
+        return True
+
     async def settle(self, settlement: Settlement) -> None:
         await asyncio.sleep(0)
         page = self._books.pages.get(settlement.lease.account_id)
@@ -136,17 +146,18 @@ class FakeAccounts:
 
     async def create(self, account: Account) -> None:
         await asyncio.sleep(0)
-        if account.id in self._books.pages:
+        page = self._books.pages.setdefault(account.id, Page(account))
+        if page.account != account:
             raise ValueError(f"account {account.id} exists")
-        self._books.pages[account.id] = Page(account)
 
     async def replace_keys(self, account: Account, keys: Mapping[str, KeyRecord]) -> bool:
         await asyncio.sleep(0)
         page = self._books.pages.get(account.id)
-        if page is None or page.account.keys_version != account.keys_version:
+        if page is None:
             return False
-        page.account = replace(page.account, keys=dict(keys), keys_version=account.keys_version + 1)
-        return True
+        if page.account.keys_version == account.keys_version:
+            page.account = replace(page.account, keys=dict(keys), keys_version=account.keys_version + 1)
+        return (page.account.keys, page.account.keys_version) == (keys, account.keys_version + 1)
 
     async def update(self, account: Account) -> None:
         await asyncio.sleep(0)

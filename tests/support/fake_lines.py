@@ -32,7 +32,7 @@ class FakeLines:
         await asyncio.sleep(0)
         line = self._line(model)
         if line.status != "ready" or len(line.waiting) >= max_waiting:
-            return False
+            return waiter.request_id in line.waiting
         self._lines[model] = replace(line, waiting={**line.waiting, waiter.request_id: waiter})
         return True
 
@@ -58,6 +58,12 @@ class FakeLines:
         if served_s is not None:
             self._served.setdefault(model, []).append(served_s)
         self._lines[model] = _without(line, request_id)
+
+    async def want(self, model: str, *, now_s: float) -> None:
+        await asyncio.sleep(0)
+        line = self._lines.get(model)
+        if line is not None and line.wanted_s < now_s:
+            self._lines[model] = replace(line, wanted_s=now_s)
 
     async def remove_dead(self, line: Line, *, now_s: float) -> None:
         await asyncio.sleep(0)

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping, Sequence
 from itertools import count
+from typing import Any
 
+from gateway.domain.errors import SearchFailed
 from gateway.domain.line import ModelStatus
 from gateway.domain.models import Model
+from gateway.domain.search import ImageResult, WebResult
 from gateway.domain.usage import Settlement
 
 
@@ -42,6 +46,50 @@ class FakeFleet:
     async def wake(self, model: Model) -> None:
         await asyncio.sleep(0)
         self.woken.append(model.id)
+
+
+class FakeBus:
+    """Keeps the promises of `ports.Bus`."""
+
+    def __init__(self) -> None:
+        self.published: list[tuple[str, dict[str, Any]]] = []
+
+    async def publish(self, kind: str, detail: Mapping[str, Any]) -> None:
+        await asyncio.sleep(0)
+        self.published.append((kind, dict(detail)))
+
+
+class FakeSearch:
+    """Keeps the promises of `ports.SearchBackend` over the pages it is given; without any it is out of order."""
+
+    name = "fake"
+    usd_per_request = 0.005
+
+    def __init__(self, pages: Sequence[WebResult] = (), images: Sequence[ImageResult] = ()) -> None:
+        self._pages, self._images = pages, images
+        self.queries: list[str] = []
+
+    async def search(
+        self,
+        query: str,
+        *,
+        count: int,
+        language: str | None = None,
+        freshness_days: int | None = None,
+        domains: Sequence[str] = (),
+    ) -> list[WebResult]:
+        await asyncio.sleep(0)
+        self.queries.append(query)
+        if not self._pages:
+            raise SearchFailed("out of order")
+        return list(self._pages[:count])
+
+    async def images(self, query: str, *, count: int) -> list[ImageResult]:
+        await asyncio.sleep(0)
+        self.queries.append(query)
+        if not self._images:
+            raise SearchFailed("out of order")
+        return list(self._images[:count])
 
 
 class NumberedIds:

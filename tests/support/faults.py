@@ -17,6 +17,7 @@ def _out_of_reach() -> Exception:
 
 PROMISED: dict[str, Callable[[], Exception]] = {
     "admit": _out_of_reach,
+    "claim_quota_event": _out_of_reach,
     "settle": lambda: Unsettled("settle"),
     "put": lambda: Unsettled("put"),
     "take": _out_of_reach,
@@ -24,6 +25,7 @@ PROMISED: dict[str, Callable[[], Exception]] = {
     "look": _out_of_reach,
     "take_turn": _out_of_reach,
     "leave": _out_of_reach,
+    "want": _out_of_reach,
     "remove_dead": _out_of_reach,
     "open": lambda: ServerError(reason="engine_failed"),
     "read": lambda: ServerError(reason="stream_broken"),

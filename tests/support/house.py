@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from gateway.application.generation import Generate, Order, Run
+from gateway.application.ports import SearchBackend
 from gateway.application.queueing import Queue
+from gateway.application.searching import WebSearch
 from gateway.application.settling import Settle
 from gateway.domain.admission import Account
-from gateway.domain.answer import Ending, Piece
+from gateway.domain.answer import Ending, Extra, Piece
 from gateway.domain.models import Model
 from gateway.domain.usage import Settlement
 
@@ -18,7 +20,7 @@ from tests.support.clock import ManualClock
 from tests.support.fake_engine import FakeEngine, Script
 from tests.support.fake_ledger import Books, FakeAccounts, FakeLedger
 from tests.support.fake_lines import FakeLines
-from tests.support.fakes import FakeOutbox
+from tests.support.fakes import FakeBus, FakeOutbox
 from tests.support.faults import Faults
 
 TIMEOUT_S = 60.0
@@ -37,6 +39,7 @@ class House:
     accounts: FakeAccounts
     lines: FakeLines
     outbox: FakeOutbox
+    bus: FakeBus
     customer: Customer
     model: Model
     faults: Faults = field(default_factory=Faults)
@@ -64,13 +67,15 @@ async def build_house(
     customer: Customer | None = None,
     slots: int = 2,
     dialect: str = "llama.cpp",
+    search: SearchBackend | None = None,
+    web: Web | None = None,
 ) -> House:
     """A house whose engine plays these scripts."""
     clock = ManualClock()
     books = Books()
     faults = faults or Faults()
     accounts = FakeAccounts(books, clock)
-    lines, outbox, engine = FakeLines(), FakeOutbox(), FakeEngine(clock, *scripts)
+    lines, outbox, bus, engine = FakeLines(), FakeOutbox(), FakeBus(), FakeEngine(clock, *scripts)
     customer = customer or new_customer()
     model = new_model(dialect=dialect)
     await accounts.create(customer.account)
@@ -82,12 +87,15 @@ async def build_house(
         lines=faulty_lines,
         queue=Queue(faulty_lines, clock, wait_s=WAIT_S),
         engine=faults.on(engine),
+        search=WebSearch(search, clock),
+        load_images=LoadImages(lambda: web),
         settle=Settle(ledger, faults.on(outbox)),
+        bus=bus,
         clock=clock,
         timeout_s=TIMEOUT_S,
         patience_s=patience_s,
     )
-    return House(generate, engine, clock, books, accounts, lines, outbox, customer, model, faults)
+    return House(generate, engine, clock, books, accounts, lines, outbox, bus, customer, model, faults)
 
 
 @dataclass
@@ -96,14 +104,17 @@ class Told:
 
     texts: list[str] = field(default_factory=list)
     endings: list[Ending] = field(default_factory=list)
+    extras: list[Extra] = field(default_factory=list)
     silences: int = 0
 
-    def take(self, batch: Sequence[Piece | Ending]) -> None:
+    def take(self, batch: Sequence[Piece | Ending | Extra]) -> None:
         """Takes a batch of a run."""
         self.silences += not batch
         for item in batch:
             if isinstance(item, Ending):
                 self.endings.append(item)
+            elif isinstance(item, Extra):
+                self.extras.append(item)
             else:
                 self.texts.append(item.delta["content"])
 

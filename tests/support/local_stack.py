@@ -116,7 +116,8 @@ def _read_until_ready(process: subprocess.Popen[str]) -> dict[str, str]:
         lines.put(None)
 
     Thread(target=read, name="local-stack-output", daemon=True).start()
-    deadline, seen = monotonic() + _START_S, []
+    deadline = monotonic() + _START_S
+    seen: list[str] = []
     while (line := _next(lines, deadline - monotonic())) != "READY":
         if line is None:
             raise RuntimeError("The local stack did not start:\n" + "\n".join(seen))

@@ -30,7 +30,7 @@ SECOND_MODEL = "gemma-3-4b-it-qat"
 """Served too, and described by no upkeep: its state, slots and copies are what a test says they are."""
 MODEL_NOT_SERVED = "gemma-3-27b-it-qat"
 
-_SERVICES = ("dynamodb", "sqs", "sagemaker", "sagemaker-runtime")
+_SERVICES = ("dynamodb", "events", "s3", "secretsmanager", "sqs", "sagemaker", "sagemaker-runtime")
 _START_S = 60
 Result = TypeVar("Result")
 
@@ -90,7 +90,7 @@ class Stack:
     def __init__(self, state: Path) -> None:
         reports: Reports = SimpleQueue()
         self._aws = Child("aws", state=state, environment=local_environment(os.environ), reports=reports)
-        self._aws.order(root=str(Path(__file__).parents[2]), api_key=None)
+        self._aws.order(root=str(Path(__file__).parents[2]), state=str(state), api_key=None)
         _, report = reports.get(timeout=_START_S)
         if report is None or report["event"] != "ready":
             raise RuntimeError(f"the local AWS did not start: {self._aws.last_words()}")

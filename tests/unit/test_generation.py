@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
+from gateway.application.choices import Choice
+from gateway.application.searching import SearchOrder
+from gateway.domain.admission import Account
 from gateway.domain.answer import Ending
 from gateway.domain.engine import ContextExceeded
 from gateway.domain.errors import (
@@ -16,10 +20,14 @@ from gateway.domain.errors import (
     ServiceUnavailable,
     UpstreamTimeout,
 )
-from gateway.domain.usage import CLIENT_GONE, Tokens
+from gateway.domain.search import Mode, SearchPlan, WebResult
+from gateway.domain.shaping import PlainShaper
+from gateway.domain.usage import CLIENT_GONE, Lease, Tokens
 
 from tests.support.accounts import new_lease, new_order
 from tests.support.fake_engine import DONE, Gate, Script, Silence, Step, answer, finish, text, usage
+from tests.support.fake_ledger import FakeLedger
+from tests.support.fakes import FakeSearch
 from tests.support.faults import Faults, When
 from tests.support.house import PATIENCE_S, TIMEOUT_S, House, build_house, drive
 
@@ -107,6 +115,26 @@ async def test_a_refused_admission_runs_and_records_nothing() -> None:
         await house.generate.start(new_order(house.customer))
     assert (house.settled(), house.engine.bodies) == ([], [])
     assert await house.held() == set()
+
+
+async def test_a_used_up_day_is_told_to_the_bus_once() -> None:
+    house = await build_house()
+    house.books.pages[house.customer.account.id].counters["t20261123"] = 1000
+    for _ in range(3):
+        with pytest.raises(RateLimited):
+            await house.generate.start(new_order(house.customer))
+    assert house.bus.published == [
+        ("QuotaReached", {"account": house.customer.account.id, "day": "20261123"}),
+    ]
+
+
+async def test_a_used_up_day_is_refused_as_such_even_if_it_can_not_be_told() -> None:
+    house = await build_house(faults=Faults(every=frozenset({"claim_quota_event"})))
+    house.books.pages[house.customer.account.id].counters["t20261123"] = 1000
+    with pytest.raises(RateLimited) as caught:
+        await house.generate.start(new_order(house.customer))
+    assert caught.value.reason == "daily_quota_exceeded"
+    assert house.bus.published == []
 
 
 async def test_a_refusal_of_the_line_is_settled_and_never_reaches_the_engine() -> None:
@@ -224,6 +252,71 @@ async def test_a_client_that_leaves_while_the_run_starts_pays_nothing() -> None:
     assert (settlement.status, settlement.http_status, settlement.tokens) == ("failed", CLIENT_GONE, Tokens())
     assert house.engine.streams[0].closed
     await nothing_is_held(house)
+
+
+@pytest.mark.parametrize("taken", [False, True], ids=["before the write", "after the write"])
+async def test_a_client_that_leaves_while_it_is_admitted_leaves_no_lease(taken: bool) -> None:
+    house = await build_house(answer("a"))
+    reached = asyncio.Event()
+
+    class SlowLedger(FakeLedger):
+        async def admit(self, lease: Lease, *, key_hash: str | None) -> Account:
+            account = await super().admit(lease, key_hash=key_hash) if taken else None
+            reached.set()
+            await asyncio.Event().wait()
+            assert account is not None
+            return account
+
+    generate = replace(house.generate, ledger=SlowLedger(house.books))
+    start = asyncio.create_task(generate.start(new_order(house.customer)))
+    await reached.wait()
+    start.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await start
+    assert [record.http_status for record in house.settled()] == ([CLIENT_GONE] if taken else [])
+    await nothing_is_held(house)
+
+
+async def test_a_search_before_the_answer_is_paid_with_it_and_told_before_the_first_piece() -> None:
+    backend = FakeSearch([WebResult(title="T", url="https://t.example/", snippet="s", source="t.example")])
+    house = await build_house([text('{"query": "q"}', completion=3), *answer()], answer("a"), search=backend)
+    order = replace(new_order(house.customer), search=search_order("force"))
+    run, told, settlement = await drive(house, order)
+    assert backend.queries == ["q"]
+    assert [extra.fields["search_results"][0]["url"] for extra in told.extras] == ["https://t.example/"]
+    assert run.headers["x-search-status"] == "searched"
+    assert (told.texts, settlement.searches) == (["a"], 1)
+    assert settlement.tokens == Tokens(5 + 5, 0 + 1)
+    assert settlement.cost_nano_usd == 5 + 5 + 2 + 5_000_000
+    assert house.engine.bodies == [{"max_tokens": 9}, {"max_tokens": 7}]
+    await nothing_is_held(house)
+
+
+async def test_a_search_that_must_be_had_and_can_not_refuses_before_the_answer_and_charges_nothing() -> None:
+    house = await build_house(answer('{"query": "q"}'), search=FakeSearch())
+    with pytest.raises(ServiceUnavailable) as caught:
+        await house.generate.start(replace(new_order(house.customer), search=search_order("force")))
+    assert caught.value.reason == "search_unavailable"
+    (settlement,) = house.settled()
+    assert (settlement.status, settlement.http_status, settlement.cost_nano_usd) == ("failed", 503, 0)
+    await nothing_is_held(house)
+
+
+async def test_a_search_that_may_be_had_and_can_not_is_answered_without_and_said_so() -> None:
+    house = await build_house(answer("a"), search=None)
+    run, told, settlement = await drive(house, replace(new_order(house.customer), search=search_order("auto")))
+    assert run.headers["x-search-status"] == "unavailable"
+    assert (told.texts, told.extras, settlement.searches) == (["a"], [], 0)
+
+
+def search_order(mode: Mode) -> SearchOrder:
+    """A search whose question is asked with 9 tokens and whose answer with 7."""
+    return SearchOrder(
+        plan=SearchPlan(mode=mode, count=3),
+        conversation=[{"role": "user", "content": "What is new?"}],
+        question=lambda messages, schema: {"max_tokens": 9},
+        answer=lambda found: [Choice(index=0, body={"max_tokens": 7}, new_shaper=PlainShaper)],
+    )
 
 
 async def test_a_client_that_leaves_while_it_waits_in_line_leaves_the_line() -> None:

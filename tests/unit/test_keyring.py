@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -120,7 +120,7 @@ async def test_a_deleted_key_is_gone_and_the_others_stay() -> None:
 async def test_the_last_key_that_can_make_the_next_one_stays(verb: str) -> None:
     desk = await Desk().open()
     account, own = await desk.account(), desk.customer.key.key_id
-    changes = {
+    changes: dict[str, Callable[[], Awaitable[Any]]] = {
         "delete": lambda: desk.keyring.delete(account, own),
         "disable": lambda: desk.keyring.set_enabled(account, own, enabled=False),
         "replace": lambda: desk.keyring.create(account, name="x", scopes=CHAT_ONLY, replaces=own),

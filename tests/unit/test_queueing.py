@@ -7,9 +7,9 @@ import asyncio
 import pytest
 from gateway.application.queueing import Queue
 from gateway.domain.errors import ServiceUnavailable
-from gateway.domain.line import INTERACTIVE, QUEUED, ModelStatus, Waiter
+from gateway.domain.line import INTERACTIVE, QUEUED, WANT_AGAIN_S, ModelStatus, Waiter
 
-from tests.support.clock import ManualClock
+from tests.support.clock import NOON_S, ManualClock
 from tests.support.fake_lines import FakeLines
 from tests.support.faults import Faults, When
 
@@ -112,6 +112,28 @@ async def test_a_model_without_copies_refuses_at_once(status: ModelStatus, reaso
         await desk.enter("ann1")
     assert caught.value.reason == reason
     assert desk.clock.slept == []
+
+
+async def test_a_model_that_is_asked_for_in_vain_is_wanted_and_the_want_is_written_now_and_then() -> None:
+    desk = Desk(slots=1)
+    await desk.lines.describe(MODEL, status="warming", copies=0, slots=0)
+    wanted: list[float] = []
+    for _ in range(5):
+        with pytest.raises(ServiceUnavailable):
+            await desk.enter("ann1")
+        wanted.append((await desk.lines.look(MODEL)).wanted_s)
+        desk.clock.advance(WANT_AGAIN_S / 2)
+    assert wanted == [NOON_S, NOON_S, NOON_S + 30, NOON_S + 30, NOON_S + 60]
+
+
+async def test_work_that_can_come_later_learns_in_one_look_whether_it_would_be_refused() -> None:
+    desk = await Desk(slots=1).open()
+    await desk.queue.check(MODEL)
+    assert await desk.holders() == []
+    await desk.lines.describe(MODEL, status="warming", copies=0, slots=0)
+    with pytest.raises(ServiceUnavailable) as caught:
+        await desk.queue.check(MODEL)
+    assert caught.value.reason == "model_warming"
 
 
 async def test_a_model_that_goes_away_ends_the_wait() -> None:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from gateway.application.settling import Settle
 from gateway.application.upkeep import Sweep, WatchModels
-from gateway.catalogue import Catalogue
-from gateway.domain.line import Waiter
+from gateway.catalogue import load_catalogue
+from gateway.domain.line import WANTED_FOR_S, Waiter
 
 from tests.support.accounts import Customer, new_customer, new_lease, new_model
 from tests.support.clock import ManualClock
 from tests.support.fake_ledger import Books, FakeAccounts, FakeLedger
 from tests.support.fake_lines import FakeLines
-from tests.support.fakes import FakeFleet, FakeOutbox
+from tests.support.fakes import FakeBus, FakeFleet, FakeOutbox
 
 pytestmark = pytest.mark.anyio
 SMALL, LARGE = new_model("small"), new_model("large")
@@ -73,8 +75,9 @@ class Hall:
 
     def __init__(self) -> None:
         self.clock, self.lines, self.fleet = ManualClock(), FakeLines(), FakeFleet()
-        catalogue = Catalogue({model.id: model for model in (SMALL, LARGE)}, {})
-        self.watch = WatchModels(catalogue, self.fleet, self.lines, self.clock)
+        catalogue = replace(load_catalogue(), models={model.id: model for model in (SMALL, LARGE)})
+        self.bus = FakeBus()
+        self.watch = WatchModels(catalogue, self.fleet, self.lines, self.bus, self.clock)
 
     async def wait(self, name: str, *, seconds: float) -> None:
         now_s = self.clock.now_s()
@@ -130,7 +133,32 @@ async def test_a_model_that_was_taken_away_is_off() -> None:
     hall = Hall()
     hall.fleet.place(SMALL, copies=1)
     await hall.watch([SMALL])
-    hall.fleet = FakeFleet()
-    watch = WatchModels(hall.watch.catalogue, hall.fleet, hall.lines, hall.clock)
-    (line,) = await watch([SMALL])
+    (line,) = await replace(hall.watch, fleet=FakeFleet())([SMALL])
     assert (line.status, line.slots) == ("off", 0)
+
+
+async def test_a_model_without_copies_that_was_asked_for_in_vain_is_woken_for_a_while() -> None:
+    hall = Hall()
+    hall.fleet.place(SMALL, copies=0)
+    await hall.watch([SMALL])
+    await hall.lines.want(SMALL.id, now_s=hall.clock.now_s())
+    hall.clock.advance(WANTED_FOR_S - 1)
+    await hall.watch([SMALL])
+    assert hall.fleet.woken == ["small"]
+    hall.clock.advance(1)
+    await hall.watch([SMALL])
+    assert hall.fleet.woken == ["small"]
+
+
+async def test_a_change_of_state_is_published_and_its_absence_is_not() -> None:
+    hall = Hall()
+    hall.fleet.place(SMALL, copies=2)
+    await hall.watch([SMALL])
+    hall.fleet.place(SMALL, copies=3)
+    await hall.watch([SMALL])
+    hall.fleet.place(SMALL, copies=0)
+    await hall.watch([SMALL])
+    assert [(kind, detail["from"], detail["to"], detail["copies"]) for kind, detail in hall.bus.published] == [
+        ("ModelStateChanged", "off", "ready", 2),
+        ("ModelStateChanged", "ready", "warming", 0),
+    ]

@@ -13,13 +13,14 @@ from aws_lambda_powertools import Logger
 
 from gateway.adapters.aws.accounts import DynamoAccounts
 from gateway.adapters.aws.blobs import S3Blobs
+from gateway.adapters.aws.bus import EventBridgeBus
 from gateway.adapters.aws.clients import Clients
 from gateway.adapters.aws.fleet import SageMakerFleet
 from gateway.adapters.aws.jobs import DynamoJobs
 from gateway.adapters.aws.ledger import DynamoLedger
 from gateway.adapters.aws.lines import DynamoLines
 from gateway.adapters.aws.outbox import SqsOutbox, read_message
-from gateway.adapters.aws.queues import JOB_REFS, STEPS, SqsJobQueue
+from gateway.adapters.aws.queues import CALLBACKS, JOB_REFS, STEPS, SqsJobQueue
 from gateway.adapters.aws.sagemaker import SageMakerEngine
 from gateway.adapters.aws.secrets import SecretsManagerKey
 from gateway.adapters.aws.table import Table
@@ -27,9 +28,12 @@ from gateway.adapters.system import SystemClock, SystemIds
 from gateway.application.access import Access
 from gateway.application.administration import Administration
 from gateway.application.batching import Batches
+from gateway.application.calling import MakeCallback
 from gateway.application.enqueueing import Enqueue
 from gateway.application.filing import Files
+from gateway.application.finishing import FinishBatch
 from gateway.application.generation import Generate
+from gateway.application.images import LoadImages
 from gateway.application.intake import Intake
 from gateway.application.keyring import Keyring
 from gateway.application.orders import Orders
@@ -38,6 +42,7 @@ from gateway.application.queueing import Queue
 from gateway.application.reporting import UsageReport
 from gateway.application.searching import WebSearch
 from gateway.application.settling import Settle
+from gateway.application.splitting import SplitBatch
 from gateway.application.upkeep import Sweep, WatchModels
 from gateway.application.working import RunJob
 from gateway.catalogue import Catalogue, load_catalogue
@@ -47,6 +52,8 @@ from gateway.entrypoints.http.envelope import Envelope
 from gateway.entrypoints.observability import Telemetry, start_logging
 
 if TYPE_CHECKING:
+    from gateway.application.ports import Web
+    from gateway.entrypoints.events.callback import CallbackHandler
     from gateway.entrypoints.events.intake import IntakeHandler
     from gateway.entrypoints.events.outbox import OutboxHandler
     from gateway.entrypoints.events.upkeep import UpkeepHandler
@@ -96,6 +103,10 @@ class Gateway:
         return SageMakerFleet(self.clients, self.settings.stack_name)
 
     @cached_property
+    def bus(self) -> EventBridgeBus:
+        return EventBridgeBus(self.clients, self.settings.bus_name)
+
+    @cached_property
     def access(self) -> Access:
         return Access(self.accounts, self.clock)
 
@@ -121,7 +132,7 @@ class Gateway:
 
     @cached_property
     def watch_models(self) -> WatchModels:
-        return WatchModels(self.catalogue, self.fleet, self.lines, self.clock)
+        return WatchModels(self.catalogue, self.fleet, self.lines, self.bus, self.clock)
 
     @cached_property
     def search_backend(self) -> SearchBackend | None:
@@ -138,7 +149,7 @@ class Gateway:
             from gateway.adapters.search.searxng import SearxngSearch  # noqa: PLC0415
 
             return SearxngSearch(base_url=self.settings.search_url, budget_s=budget_s, usd_per_request=price)
-        key = SecretsManagerKey(self.settings.search_secret_id)
+        key = SecretsManagerKey(self.clients, self.settings.search_secret_id, self.clock)
         if name == "brave":
             from gateway.adapters.search.brave import BraveSearch  # noqa: PLC0415
 
@@ -155,11 +166,25 @@ class Gateway:
             queue=Queue(self.lines, self.clock, wait_s=self.settings.line_wait_s),
             engine=SageMakerEngine(self.clients, self.settings.stack_name),
             search=WebSearch(self.search_backend, self.clock),
+            load_images=LoadImages(self.new_image_web),
             settle=self.settle,
+            bus=self.bus,
             clock=self.clock,
             timeout_s=self.settings.request_timeout_s,
             patience_s=self.settings.first_byte_patience_s,
         )
+
+    def new_image_web(self) -> Web:
+        """What images are fetched by. A chat without a linked one does not pay for importing httpx."""
+        from gateway.adapters.web.guarded import GuardedWeb  # noqa: PLC0415
+
+        return GuardedWeb(ports=frozenset({443}), timeout_s=IMAGE_TIMEOUT_S)
+
+    def new_callback_web(self) -> Web:
+        """What callbacks are sent by."""
+        from gateway.adapters.web.guarded import GuardedWeb  # noqa: PLC0415
+
+        return GuardedWeb(ports=CALLBACK_PORTS, timeout_s=CALLBACK_TIMEOUT_S)
 
     @cached_property
     def jobs(self) -> DynamoJobs:
@@ -207,18 +232,35 @@ class Gateway:
 
     @cached_property
     def batches(self) -> Batches:
-        return Batches(
+        return Batches(jobs=self.jobs, queue=self.job_queue, files=self.files, clock=self.clock, ids=self.ids)
+
+    @cached_property
+    def split_batch(self) -> SplitBatch:
+        return SplitBatch(
             jobs=self.jobs,
             queue=self.job_queue,
             blobs=self.blobs,
             orders=self.orders,
+            batches=self.batches,
             clock=self.clock,
-            ids=self.ids,
+        )
+
+    @cached_property
+    def finish_batch(self) -> FinishBatch:
+        return FinishBatch(
+            jobs=self.jobs, queue=self.job_queue, blobs=self.blobs, batches=self.batches, clock=self.clock
         )
 
     @cached_property
     def intake(self) -> Intake:
-        return Intake(accounts=self.accounts, enqueue=self.enqueue, batches=self.batches, files=self.files)
+        return Intake(
+            accounts=self.accounts,
+            enqueue=self.enqueue,
+            batches=self.batches,
+            split=self.split_batch,
+            finish=self.finish_batch,
+            files=self.files,
+        )
 
     @cached_property
     def telemetry(self) -> Telemetry:
@@ -281,7 +323,7 @@ class Gateway:
         return UpkeepHandler(
             watch_models=self.watch_models,
             sweep=self.sweep,
-            finish_late=self.batches.finish_late,
+            remind=self.finish_batch.remind,
             telemetry=self.telemetry,
         )
 
@@ -298,3 +340,17 @@ class Gateway:
         self.start_logging()
         queue_name = self.settings.intake_queue_url.rpartition("/")[2]
         return IntakeHandler(self.intake, STEPS.validate_json, queue_name)
+
+    def callback_handler(self) -> CallbackHandler:
+        """The handler of the callback function."""
+        from gateway.entrypoints.events.callback import CallbackHandler  # noqa: PLC0415
+
+        self.start_logging()
+        make_callback = MakeCallback(
+            jobs=self.jobs,
+            queue=self.job_queue,
+            web=self.new_callback_web(),
+            show=self.enqueue.show,
+            clock=self.clock,
+        )
+        return CallbackHandler(make_callback, CALLBACKS.validate_json)

@@ -38,14 +38,14 @@ class Files:
         await self.jobs.add_file(file)
         return file, self.blobs.upload_url(file.blob_key, seconds=UPLOAD_LIFETIME_S, content_type=JSONL)
 
-    async def adopt(self, account_id: str, *, blob_key: str, filename: str) -> File:
+    async def adopt(self, account_id: str, *, file_id: str, blob_key: str, filename: str) -> File:
         """A file whose bytes are in the bucket already. Raises NotFound where they are not."""
         now_s = int(self.clock.now_s())
         size = await self.blobs.size(blob_key)
         if size is None:
             raise NotFound("The object is gone.", reason="file_not_found")
         file = File(
-            id=new_id("file_", now_s, self.ids),
+            id=file_id,
             account_id=account_id,
             filename=filename,
             purpose="batch",
@@ -57,11 +57,11 @@ class Files:
         await self.jobs.add_file(file)
         return file
 
-    async def find(self, account_id: str, file_id: str) -> File:
+    async def find(self, account_id: str, file_id: str, *, param: str = "id") -> File:
         """The account's file, with its size if it was put meanwhile. Raises NotFound, for another account's too."""
         file = await self.jobs.read_file(account_id, file_id)
         if file is None:
-            raise NotFound(f"There is no file {file_id!r:.60}.", param="id", reason="file_not_found")
+            raise NotFound(f"There is no file {file_id!r:.60}.", param=param, reason="file_not_found")
         if file.ready:
             return file
         size = await self.blobs.size(file.blob_key)

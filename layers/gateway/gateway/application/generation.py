@@ -11,23 +11,26 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
 from gateway.application.choices import Choice, ChoiceCount, ChoiceReader
-from gateway.application.ports import Clock, Engine, Ledger, Lines
+from gateway.application.images import LoadImages
+from gateway.application.ports import Bus, Clock, Engine, Ledger, Lines
 from gateway.application.queueing import Queue
 from gateway.application.searching import Findings, SearchOrder, WebSearch
 from gateway.application.settling import Settle
 from gateway.domain.admission import Account, rate_limit_headers
 from gateway.domain.answer import Ending, Extra, Kind, Piece, Usage
-from gateway.domain.errors import GatewayError
+from gateway.domain.errors import DailyQuotaReached, GatewayError, ServiceUnavailable
+from gateway.domain.images import ImageLink, embed_images
 from gateway.domain.jobs import JobEnd
 from gateway.domain.keys import ApiKey
 from gateway.domain.line import INTERACTIVE
 from gateway.domain.models import Model
 from gateway.domain.shaping import PlainShaper
-from gateway.domain.usage import CLIENT_GONE, Lease, Settlement, Status, Tokens, lost
+from gateway.domain.usage import CLIENT_GONE, Lease, Settlement, Status, Tokens, abandoned, lost
 
 logger = logging.getLogger(__name__)
 
@@ -52,6 +55,7 @@ class Order:
     stream: bool
     rank: int = INTERACTIVE
     search: SearchOrder | None = None
+    images: Sequence[ImageLink] = ()
 
     def ranked(self, rank: int) -> Order:
         """The same order at another rank of the line."""
@@ -71,7 +75,9 @@ class Generate:
     queue: Queue
     engine: Engine
     search: WebSearch
+    load_images: LoadImages
     settle: Settle
+    bus: Bus
     clock: Clock
     timeout_s: float
     patience_s: float = 10.0
@@ -92,7 +98,15 @@ class Generate:
             admitted_s=int(now_s),
             deadline_s=int(now_s + self.queue.wait_s + self.timeout_s + LEASE_MARGIN_S),
         )
-        account = await self.ledger.admit(lease, key_hash=order.key.hash)
+        try:
+            account = await self.ledger.admit(lease, key_hash=order.key.hash)
+        except DailyQuotaReached as error:
+            await self._tell_quota_reached(error, lease)
+            raise
+        except asyncio.CancelledError:
+            # the client left while the write was on its way: if it took effect, it is undone
+            await self.settle(abandoned(lease, now_s=now_s))
+            raise
         run = Run(self, order, lease, account, started_s=now_s)
         try:
             await run.open()
@@ -102,6 +116,14 @@ class Generate:
                 error.headers |= run.headers
             raise
         return run
+
+    async def _tell_quota_reached(self, refusal: DailyQuotaReached, lease: Lease) -> None:
+        """Once an account and day; not at all where the table is out of reach, for the refusal is what counts."""
+        if refusal.told:
+            return
+        with suppress(ServiceUnavailable):
+            if await self.ledger.claim_quota_event(lease.account_id, day=lease.day):
+                await self.bus.publish("QuotaReached", {"account": lease.account_id, "day": lease.day})
 
 
 class Run:
@@ -115,6 +137,7 @@ class Run:
         self._account = account
         self._choices = order.choices
         self._findings: Findings | None = None
+        self._data_urls: Mapping[str, str] = {}
         self._counts: list[tuple[Choice, ChoiceCount]] = []
         self._batches = self._generate()
         self._first: asyncio.Task[Batch | None] | None = None
@@ -146,7 +169,9 @@ class Run:
         return self._priced(tokens)
 
     async def open(self) -> None:
-        """Takes a slot and waits for the first piece, or for `patience_s`."""
+        """Fetches linked images, takes a slot and waits for the first piece, or for `patience_s`."""
+        # before the line: no slot is held for a stranger's slow host
+        self._data_urls = await self._with.load_images(self._order.images, dialect=self._order.model.dialect)
         await self._with.queue.enter(
             self._order.model.id,
             request_id=self._lease.request_id,
@@ -199,6 +224,8 @@ class Run:
         )
         count = ChoiceCount()
         self._counts.append((choice, count))
+        if self._order.images:
+            choice = replace(choice, body=embed_images(choice.body, self._data_urls))
         return reader.read(choice, count)
 
     async def _ask(self, body: Mapping[str, Any]) -> str:
@@ -210,12 +237,11 @@ class Run:
 
     async def _generate(self) -> AsyncGenerator[Batch, None]:
         last = self._choices[-1]
-        if self._findings is not None and (fields := self._findings.fields()):
-            yield [Extra(self._choices[0].index, fields)]
         for choice in self._choices:
             async for batch in self._read(choice):
                 if batch and self._first_token_s is None:
                     self._first_token_s = self._with.clock.now_s()
+                    batch[:0] = self._found()
                 if batch and isinstance(batch[-1], Ending):
                     self._finish_reason = batch[-1].reason
                     if choice is last:
@@ -223,6 +249,11 @@ class Run:
                         # the next request may have the slot while we still write: DESIGN "Settle"
                         self._slot_return = asyncio.create_task(self._give_slot_back())
                 yield batch
+
+    def _found(self) -> Batch:
+        """What the search found, as it is told before the first piece: with it, so that the engine can still refuse."""
+        fields = self._findings.fields() if self._findings is not None else {}
+        return [Extra(self._choices[0].index, fields)] if fields else []
 
     async def _give_slot_back(self) -> None:
         served_s = None

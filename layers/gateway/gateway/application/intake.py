@@ -5,15 +5,19 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any
 
-from gateway.application.batching import Batches
+from gateway.application.batching import Batches, BatchRequest
 from gateway.application.enqueueing import Enqueue, JobRequest
 from gateway.application.filing import Files
+from gateway.application.finishing import FinishBatch
 from gateway.application.orders import CHAT
 from gateway.application.ports import Accounts
+from gateway.application.splitting import SplitBatch
 from gateway.domain.batches import BatchStep
 from gateway.domain.errors import InvalidRequest, NotFound
+from gateway.domain.job_request import parse_job_request
 from gateway.domain.jobs import Job
 from gateway.domain.keys import ApiKey, is_account_id
 
@@ -30,11 +34,13 @@ class Intake:
     accounts: Accounts
     enqueue: Enqueue
     batches: Batches
+    split: SplitBatch
+    finish: FinishBatch
     files: Files
 
     async def step(self, step: BatchStep) -> None:
         """Does the next step of a batch."""
-        act = self.batches.split if step.step == "split" else self.batches.finish
+        act = self.split if step.step == "split" else self.finish
         await act(step.account_id, step.batch_id)
 
     async def request(self, account_id: str, source: str, fields: Mapping[str, Any], *, event_id: str) -> Job:
@@ -43,34 +49,42 @@ class Intake:
         `source` stands where a key's id would in the usage. Raises InvalidRequest, NotFound.
         """
         await self._check_account(account_id)
-        body = dict(fields)
+        own, body = parse_job_request(fields)
+        if own.callback_url is not None:
+            raise InvalidRequest(
+                "'callback_url' needs a request with an API key, which is what a callback is signed with.",
+                param="callback_url",
+            )
         asked = JobRequest(
-            endpoint=body.pop("endpoint", CHAT),
-            callback_url=body.pop("callback_url", None),
-            metadata=body.pop("metadata", None),
             body=body,
+            endpoint=own.endpoint,
+            metadata=own.metadata,
             job_id=f"job_{source}-{event_id}",
         )
         return await self.enqueue.submit(asked, key=ApiKey(account_id=account_id, key_id=source, hash=None))
 
-    async def dropped(self, blob_key: str, source: str) -> None:
+    async def dropped(self, blob_key: str, source: str, *, drop_id: str, dropped_s: int) -> None:
         """A batch for a JSONL object under `inbox/<account>/`; its answers go under `outbox/<account>/` too.
 
-        Objects elsewhere, or of accounts that do not exist, are left alone and logged.
+        `drop_id` is of this drop alone: a second event of it makes no second batch. Objects elsewhere are left alone
+        and logged. Raises InvalidRequest, NotFound for an account or an object that is not there.
         """
         account_id, _, name = blob_key.removeprefix(INBOX).partition("/")
         if not blob_key.startswith(INBOX) or not name.endswith(".jsonl"):
             logger.warning("object is no batch")
             return
         await self._check_account(account_id)
-        file = await self.files.adopt(account_id, blob_key=blob_key, filename=name)
-        await self.batches.create(
-            key=ApiKey(account_id=account_id, key_id=source, hash=None),
+        # like a fresh id: it sorts by its time, and nobody can guess it
+        digest = sha256(f"{blob_key}#{drop_id}".encode()).hexdigest()
+        unique = f"{dropped_s:08x}{digest[:24]}"
+        file = await self.files.adopt(account_id, file_id=f"file_{unique}", blob_key=blob_key, filename=name)
+        asked = BatchRequest(
             input_file_id=file.id,
             endpoint=CHAT,
-            metadata=None,
+            batch_id=f"batch_{unique}",
             outbox_prefix=f"{OUTBOX}{account_id}/{name.removesuffix('.jsonl')}",
         )
+        await self.batches.create(asked, key=ApiKey(account_id=account_id, key_id=source, hash=None))
 
     async def _check_account(self, account_id: str) -> None:
         if not is_account_id(account_id):

@@ -17,6 +17,7 @@ from gateway.domain.chat import ChatRequest, CompletionRequest, Sampling, unsupp
 from gateway.domain.cited_shaping import CitedJsonShaper, CitedShaper
 from gateway.domain.engine import COUNT_EVERY_CHUNK
 from gateway.domain.errors import InvalidRequest, NotFound
+from gateway.domain.images import ImageLink, count_images, take_images
 from gateway.domain.keys import ApiKey
 from gateway.domain.models import Model
 from gateway.domain.prompt import fold_messages
@@ -35,6 +36,8 @@ times the context can't fit, whatever the engine counts."""
 
 QUESTION_TOKENS = 96
 """A search query and the JSON around it."""
+QUESTION_BYTES = 900
+"""The question for it, with the date and the longest place."""
 
 Body = dict[str, Any]
 
@@ -70,15 +73,18 @@ class Orders:
             raise unsupported("logprobs", "It can't be combined with 'tools' or 'web_search'; leave one of them out.")
         answer_form = answer_format(plan) if plan is not None else form
         instructions = render_instructions(plan) if plan is not None else _json_instructions(form)
-        messages: Sequence[Mapping[str, Any]] = request.messages
-        if instructions:
-            messages = [{"role": "system", "content": instructions}, *messages]
+        spoken: Sequence[Mapping[str, Any]] = request.messages
+        links: Sequence[ImageLink] = ()
+        if model.vision:
+            spoken, links = take_images(spoken, dialect=model.dialect)
+        messages = [{"role": "system", "content": instructions}, *spoken] if instructions else spoken
         extra = engine_response_format(answer_form, dialect=model.dialect) | _scoring(request)
         new_shaper = self._shaper_maker(plan, form)
         body = self._body(request, model=model, messages=fold_messages(messages, model=model)) | extra
         order = self._order(
             request, key=key, model=model, endpoint=CHAT, kind="chat", bodies=[body], new_shaper=new_shaper
         )
+        order = replace(order, images=links)
         if wanted is None:
             return order
 
@@ -91,20 +97,18 @@ class Orders:
             )
 
         def question(messages: Sequence[Mapping[str, Any]], schema: Mapping[str, Any]) -> Body:
-            return self._question(request, model=model, messages=messages, schema=schema)
+            return self._question(model, messages, schema)
 
-        search = SearchOrder(plan=wanted, conversation=request.messages, question=question, answer=answer)
+        search = SearchOrder(plan=wanted, conversation=spoken, question=question, answer=answer)
         return replace(order, search=search, reserved_tokens=order.reserved_tokens + _search_tokens(model, body))
 
-    def _question(
-        self, request: Sampling, *, model: Model, messages: Sequence[Mapping[str, Any]], schema: Mapping[str, Any]
-    ) -> Body:
+    def _question(self, model: Model, messages: Sequence[Mapping[str, Any]], schema: Mapping[str, Any]) -> Body:
         """A short question to the model itself, whose answer holds to a schema."""
         form = parse_response_format({"type": "json_schema", "json_schema": {"name": "query", "schema": schema}})
-        body = self._body(request, model=model, messages=fold_messages(messages, model=model))
-        body = {name: value for name, value in body.items() if name not in ("stop", "seed")}
-        limits = {"temperature": 0.0, "max_tokens": QUESTION_TOKENS}
-        return body | limits | engine_response_format(form, dialect=model.dialect)
+        # not the client's sampling, which is for the answer: a penalty or a stop string would spoil the JSON
+        plain = Sampling(model=model.id, temperature=0, max_tokens=QUESTION_TOKENS)
+        body = self._body(plain, model=model, messages=fold_messages(messages, model=model))
+        return body | engine_response_format(form, dialect=model.dialect)
 
     def of_completion(self, request: CompletionRequest, *, key: ApiKey) -> Order:
         """The order of a text completion: each prompt is asked as one user message, for the models are chat models."""
@@ -159,9 +163,7 @@ class Orders:
         new_shaper: Callable[[], Shaper],
     ) -> Order:
         choices = _choices(bodies, n=request.n, new_shaper=new_shaper)
-        prompts = sum(
-            estimate_prompt_tokens(_text_bytes(body["messages"]), messages=len(body["messages"])) for body in bodies
-        )
+        prompts = sum(_prompt_tokens(model, body) for body in bodies)
         return Order(
             request_id=self.ids.request_id(),
             key=key,
@@ -194,7 +196,7 @@ def _with_findings(
     if found.status != "searched":
         return messages
     most = _findings_bytes(model)
-    if found.images:
+    if found.images is not None:
         block = describe_images(found.images, found.today, most)
     else:
         block = render_results(found.results, found.today, most)
@@ -205,8 +207,10 @@ def _with_findings(
 
 
 def _cited(shaper: Shaper, found: Findings) -> Shaper:
+    if found.status != "searched":
+        return shaper
     if isinstance(shaper, PlainShaper):
-        return CitedShaper(found.results, found.images)
+        return CitedShaper(found.results, found.images or ())
     return CitedJsonShaper(shaper, found.results)
 
 
@@ -217,8 +221,13 @@ def _findings_bytes(model: Model) -> int:
 
 def _search_tokens(model: Model, body: Body) -> int:
     """What a search may use on top: the question, which sees the conversation too, and the findings in the prompt."""
-    prompt = estimate_prompt_tokens(_text_bytes(body["messages"]), messages=len(body["messages"]))
-    return prompt + 2 * QUESTION_TOKENS + _findings_bytes(model) // 3
+    return _prompt_tokens(model, body) + 2 * QUESTION_TOKENS + _findings_bytes(model) // 3
+
+
+def _prompt_tokens(model: Model, body: Body) -> int:
+    messages = body["messages"]
+    text_tokens = estimate_prompt_tokens(_text_bytes(messages), messages=len(messages))
+    return text_tokens + model.image_tokens * count_images(messages)
 
 
 def _reseeded(body: Body, repeat: int) -> Body:

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, Protocol
 
 from gateway.domain.admission import Account, KeyRecord
-from gateway.domain.batches import Batch, BatchStatus, BatchStep, File
+from gateway.domain.batches import Batch, BatchStep, File
 from gateway.domain.jobs import Callback, Job, JobEnd, JobRef
 from gateway.domain.line import Line, ModelStatus, Waiter
 from gateway.domain.models import Model
@@ -67,6 +67,13 @@ class Ledger(Protocol):
         """
         ...
 
+    async def claim_quota_event(self, account_id: str, *, day: str) -> bool:
+        """Whether the caller is the one to tell that the account's tokens of this UTC day are used up.
+
+        Raises ServiceUnavailable where the table is out of reach.
+        """
+        ...
+
     async def settle(self, settlement: Settlement) -> None:
         """Records the usage, adds it to the day and ends the lease and the job, if it has one, in one transaction.
 
@@ -85,11 +92,11 @@ class Accounts(Protocol):
         ...
 
     async def create(self, account: Account) -> None:
-        """Writes a new account. Raises ValueError where the id is taken."""
+        """Writes a new account; the same one again changes nothing. Raises ValueError where another has the id."""
         ...
 
     async def replace_keys(self, account: Account, keys: Mapping[str, KeyRecord]) -> bool:
-        """Replaces all keys if nobody changed them since `account` was read; tells whether it did."""
+        """Replaces all keys if nobody changed them since `account` was read; tells whether it did, also to a repeat."""
         ...
 
     async def update(self, account: Account) -> None:
@@ -116,7 +123,7 @@ class Lines(Protocol):
         ...
 
     async def join(self, model: str, waiter: Waiter, *, max_waiting: int) -> bool:
-        """Takes a place in the line unless it is full; tells whether it did."""
+        """Takes a place in the line unless it is full; tells whether the request has one then."""
         ...
 
     async def look(self, model: str) -> Line:
@@ -132,6 +139,10 @@ class Lines(Protocol):
 
         `served_s` is how long an answered request held its slot: it goes into the line's mean service time.
         """
+        ...
+
+    async def want(self, model: str, *, now_s: float) -> None:
+        """Notes that somebody asked for a model that has no copy ready; upkeep wakes it."""
         ...
 
     async def remove_dead(self, line: Line, *, now_s: float) -> None:
@@ -239,16 +250,16 @@ class Jobs(Protocol):
         """Ends a job that used nothing, and counts it in its batch; tells whether this ended it."""
         ...
 
-    async def add_batch(self, batch: Batch) -> None:
-        """Writes a new batch."""
+    async def add_batch(self, batch: Batch) -> bool:
+        """Writes a new batch; tells whether it was new. One that exists is not touched."""
         ...
 
     async def read_batch(self, account_id: str, batch_id: str) -> Batch | None:
         """The batch with its counts as they are at this moment."""
         ...
 
-    async def update_batch(self, batch: Batch, *, expected: BatchStatus) -> bool:
-        """Writes status, lines, files and times of a batch whose status is `expected`; tells whether it was."""
+    async def update_batch(self, batch: Batch) -> Batch | None:
+        """Writes a batch and returns it as it is then; None, and nothing, if its revision is another by now."""
         ...
 
     async def list_batches(self, account_id: str, *, limit: int, after: str | None) -> tuple[list[Batch], bool]:
@@ -341,4 +352,16 @@ class Bus(Protocol):
 
     async def publish(self, kind: str, detail: Mapping[str, Any]) -> None:
         """Publishes one event. Raises nothing: an event that is lost is logged, the work it tells of is done."""
+        ...
+
+
+class Web(Protocol):
+    """Hosts on the public internet that clients name, by https; nothing that is ours can be reached by it."""
+
+    async def get(self, url: str, *, media_types: frozenset[str], max_bytes: int) -> bytes:
+        """The body behind the URL and up to three redirects. Raises OutboundFailed."""
+        ...
+
+    async def post(self, url: str, *, headers: Mapping[str, str], body: bytes) -> int:
+        """Sends the body and returns the status of the answer, which is not read. Raises OutboundFailed."""
         ...

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from gateway.application.ports import Clock, Lines
 from gateway.domain.errors import GatewayError
-from gateway.domain.line import INTERACTIVE, Line, Waiter, waited_too_long
+from gateway.domain.line import INTERACTIVE, WANT_AGAIN_S, Line, Waiter, waited_too_long
 
 Result = TypeVar("Result")
 
@@ -45,17 +45,21 @@ class Queue:
         if line.dead(now_s):
             await self.lines.remove_dead(line, now_s=now_s)
             line = await self.lines.look(model)
-        self._refuse(line)
+        await self._refuse(line, now_s=now_s)
         waiter = Waiter(
             request_id=request_id, account_id=account_id, since_s=now_s, deadline_s=now_s + self.wait_s + 5, rank=rank
         )
         joining = self.lines.join(model, waiter, max_waiting=self._max_waiting(line))
         if not await self._or_leave(joining, model=model, request_id=request_id):
             line = await self.lines.look(model)
-            self._refuse(line)
+            await self._refuse(line, now_s=now_s)
             raise waited_too_long(line)
         waiting = self._wait(waiter, model=model, until_s=now_s + self.wait_s, hold_s=hold_s)
         await self._or_leave(waiting, model=model, request_id=request_id)
+
+    async def check(self, model: str) -> None:
+        """Raises what `enter` would refuse with at once, from one read: for work that can as well come later."""
+        await self._refuse(await self.lines.look(model), now_s=self.clock.now_s())
 
     async def _or_leave(self, step: Awaitable[Result], *, model: str, request_id: str) -> Result:
         """The step's result. Where it fails, its write may have taken effect all the same: then it is given back."""
@@ -78,7 +82,7 @@ class Queue:
                 if await self.lines.take_turn(model, waiter, deadline_s=now_s + hold_s):
                     return
             elif line.status != "ready":
-                self._refuse(line)
+                await self._refuse(line, now_s=now_s)
             if now_s >= until_s:
                 raise waited_too_long(line)
             await self.clock.sleep(pause_s * (0.5 + self.clock.jitter()))
@@ -87,7 +91,9 @@ class Queue:
     def _max_waiting(self, line: Line) -> int:
         return max(1, line.slots * self.max_waiting_per_slot)
 
-    def _refuse(self, line: Line) -> None:
+    async def _refuse(self, line: Line, *, now_s: float) -> None:
+        if line.status == "warming" and now_s - line.wanted_s >= WANT_AGAIN_S:
+            await self.lines.want(line.model, now_s=now_s)
         refusal = line.refusal(max_waiting=self._max_waiting(line))
         if refusal is not None:
             raise refusal

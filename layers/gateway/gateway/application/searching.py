@@ -32,7 +32,8 @@ class Findings:
     status: SearchStatus
     today: date
     results: Sequence[WebResult] = ()
-    images: Sequence[ImageResult] = ()
+    images: Sequence[ImageResult] | None = None
+    """None where no images were searched."""
     requests: int = 0
     cost_nano_usd: int = 0
 
@@ -43,7 +44,7 @@ class Findings:
             fields["search_results"] = [
                 {name: value for name, value in asdict(result).items() if value is not None} for result in self.results
             ]
-        if self.images:
+        if self.images is not None:
             fields["images"] = [asdict(image) for image in self.images]
         return fields
 

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from gateway.application.ports import Accounts, Clock, Fleet, Lines
+from gateway.application.ports import Accounts, Bus, Clock, Fleet, Lines
 from gateway.application.settling import Settle
 from gateway.catalogue import Catalogue
 from gateway.domain.line import Line
@@ -44,6 +44,7 @@ class WatchModels:
     catalogue: Catalogue
     fleet: Fleet
     lines: Lines
+    bus: Bus
     clock: Clock
 
     async def __call__(self, models: Iterable[Model] | None = None) -> list[Line]:
@@ -58,10 +59,14 @@ class WatchModels:
         line = await self.lines.describe(model.id, status=status, copies=copies, slots=copies * model.slots_per_copy)
         if line.status != before.status:
             logger.info("model %s is %s with %d copies", model.id, line.status, copies)
+            await self.bus.publish(
+                "ModelStateChanged",
+                {"model": model.id, "from": before.status, "to": line.status, "copies": copies},
+            )
         now_s = self.clock.now_s()
         if line.dead(now_s):
             await self.lines.remove_dead(line, now_s=now_s)
             line = await self.lines.look(model.id)
-        if line.status == "warming" and line.demand:
+        if line.status == "warming" and line.is_wanted(now_s):
             await self.fleet.wake(model)
         return line

@@ -55,6 +55,8 @@ class RunJob:
             return None
         try:
             order = await self._order(job)
+            # before admission: a model that can't run it now must not cost the account a refused request a minute
+            await self.generate.queue.check(order.model.id)
             return await self._run(job, claim, order)
         except (RateLimited, ServiceUnavailable) as error:
             await self.jobs.release(ref, claim=claim)
@@ -114,15 +116,16 @@ class RunJob:
         await self.queue.send_job(self.orders.model(job.model), job.ref, delay_s=delay_s)
 
     async def _look_again(self, ref: JobRef) -> None:
-        """A job that another worker holds is looked at again when that claim would be over; an ended one never.
+        """A job that another worker holds is looked at again when that claim would be over.
 
-        Its end may not have been told yet, if the worker died right after it.
+        The end of an ended one is told once more: the worker may have died right after it, and nobody tells of one
+        that was cancelled.
         """
         job = await self.jobs.read(ref)
         if job is None:
             logger.error("message names no job", extra={"job": ref.job_id})
         elif job.ended:
-            await self._finish_batch(ref)
+            await self._tell(job)
         else:
             await self._later(job, job.claimed_until_s - int(self.clock.now_s()))
 

@@ -22,8 +22,11 @@ def record_path(port: int, outer: Mapping[str, str]) -> Path:
 
 
 def write_record(path: Path, environment: Mapping[str, str]) -> None:
-    """Keeps the variables that reach a stack, for this user's eyes only. Raises OSError."""
+    """Keeps the variables that reach a stack, for this user only; records of killed stacks go. Raises OSError."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for other in path.parent.glob("local-*.json"):
+        if read_record(other) is None:
+            other.unlink(missing_ok=True)
     draft = path.with_suffix(".new")
     draft.touch(mode=0o600)
     draft.write_text(json.dumps(dict(environment), indent=2), "utf-8")

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from hmac import compare_digest
 from typing import Literal
 
-from gateway.domain.errors import AuthenticationFailed, GatewayError, PermissionDenied, RateLimited
+from gateway.domain.errors import AuthenticationFailed, DailyQuotaReached, GatewayError, PermissionDenied, RateLimited
 from gateway.domain.plans import Limits
 from gateway.domain.usage import Lease, seconds_to_midnight
 
@@ -55,6 +55,8 @@ class Account:
     tokens_today: int
     requests_this_minute: int
     stale: tuple[str, ...] = ()
+    quota_told: str | None = None
+    """The last UTC day whose used-up quota an event has told of."""
 
     @property
     def reserved_tokens(self) -> int:
@@ -89,9 +91,9 @@ def explain_refusal(account: Account | None, lease: Lease, *, key_hash: str | No
     headers = rate_limit_headers(account, now_s=now_s)
     if limits.daily_tokens is not None and account.tokens_today >= limits.daily_tokens:
         if account.tokens_today - account.reserved_tokens >= limits.daily_tokens:
-            return RateLimited(
+            return DailyQuotaReached(
                 f"The daily limit of {limits.daily_tokens} tokens is used up. It starts anew at 00:00 UTC.",
-                reason="daily_quota_exceeded",
+                told=account.quota_told == lease.day,
                 retry_after_s=seconds_to_midnight(now_s),
                 headers=headers,
             )

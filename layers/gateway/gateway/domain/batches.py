@@ -19,7 +19,6 @@ MAX_LINES = 50_000
 MAX_FILE_BYTES = 100_000_000
 MAX_LINE_BYTES = 250_000
 """An item of the table holds 400 KB; a line's request must fit with room for the rest."""
-MAX_SHOWN_ERRORS = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +64,7 @@ class Batch:
     expires_s: int
     metadata: Mapping[str, str] = field(default_factory=dict)
     total: int = 0
+    """Lines made into jobs so far, all once it is in progress; broken ones too, blank ones not."""
     completed: int = 0
     failed: int = 0
     read_lines: int = 0
@@ -75,11 +75,18 @@ class Batch:
     """When each status was reached, by its name."""
     outbox_prefix: str | None = None
     """Where the answers are also put, for a batch that came as an object in the inbox."""
+    revision: int = 0
+    """Counts the writes: who writes must have seen the last."""
 
     @property
     def ended(self) -> bool:
         """Whether nothing will change any more."""
         return self.status in ("completed", "failed", "expired", "cancelled")
+
+    @property
+    def is_cancelled(self) -> bool:
+        """Whether somebody cancelled it; one that is being split is still `validating` then."""
+        return "cancelling" in self.times
 
     @property
     def all_ended(self) -> bool:
@@ -95,7 +102,7 @@ class Batch:
             "endpoint": self.endpoint,
             "input_file_id": self.input_file_id,
             "completion_window": COMPLETION_WINDOW,
-            "status": self.status,
+            "status": "cancelling" if self.is_cancelled and not self.ended else self.status,
             "output_file_id": self.output_file_id,
             "error_file_id": self.error_file_id,
             "errors": {"object": "list", "data": list(self.errors)} if self.errors else None,
@@ -142,8 +149,9 @@ class LineSplitter:
 
     def _numbered(self, line: bytes) -> Iterator[tuple[int, bytes]]:
         self._number += 1
-        if line.strip():
-            yield self._number, line.strip()
+        if stripped := line.strip():
+            # one over the limit may have been cut, so its end says nothing
+            yield self._number, line if len(line) > MAX_LINE_BYTES else stripped
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,4 +203,16 @@ def broken_line(*, batch_id: str, line: int, custom_id: str | None, error: Gatew
         "custom_id": custom_id,
         "response": None,
         "error": {"code": "invalid_line", "message": error.message, "param": error.param, "line": line},
+    }
+
+
+def skipped_line(
+    *, batch_id: str, line: int, custom_id: str, status: Literal["cancelled", "expired"]
+) -> dict[str, Any]:
+    """A line of the error file for a request that never ran because its batch was over."""
+    return {
+        "id": f"{batch_id}-{line}",
+        "custom_id": custom_id,
+        "response": None,
+        "error": {"code": f"batch_{status}", "message": f"The batch was {status} before this request ran."},
     }

@@ -7,16 +7,18 @@ GatewayError
  ├─ AuthenticationFailed  401  one message for every cause (CONTRACT "Errors")
  ├─ PermissionDenied      403
  ├─ NotFound              404
- ├─ RateLimited           429  daily tokens, requests a minute, open requests
+ ├─ RateLimited           429  requests a minute, open requests, reserved tokens
+ │   └─ DailyQuotaReached 429  the day's tokens
  ├─ ServerError           500  ours; says nothing of the inside
  ├─ ServiceUnavailable    503  no copy ready, the line is full, a back end is down
  └─ UpstreamTimeout       504
 
-Three more never reach a client as they are:
+Four more never reach a client as they are:
 
 Unsettled   the ledger refused a settlement for now; the outbox takes it
 LeaseGone   a settlement found no lease: somebody settled before
 SearchFailed  a search back end gave nothing usable; the search mode decides what that means
+OutboundFailed  a host on the internet could not be called, or gave nothing usable
 """
 
 from __future__ import annotations
@@ -145,6 +147,14 @@ class RateLimited(GatewayError):
     type = "rate_limit_error"
 
 
+class DailyQuotaReached(RateLimited):
+    """The day's tokens are used up. `told` says whether an event has said so today."""
+
+    def __init__(self, message: str, *, told: bool, retry_after_s: int, headers: dict[str, str]) -> None:
+        super().__init__(message, reason="daily_quota_exceeded", retry_after_s=retry_after_s, headers=headers)
+        self.told = told
+
+
 class ServerError(GatewayError):
     """Ours. The message is the same for all causes; the log has the rest."""
 
@@ -181,3 +191,7 @@ class LeaseGone(Exception):
 
 class SearchFailed(Exception):
     """The search back end gave no usable answer: refused, broken, too slow or too large."""
+
+
+class OutboundFailed(Exception):
+    """A call to a client's URL came to nothing. The message names no address: it may be told to that client."""

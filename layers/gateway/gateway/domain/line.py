@@ -20,6 +20,10 @@ ModelStatus = Literal["ready", "warming", "off"]
 WARMING_RETRY_S = 60
 """From zero copies an instance takes minutes (FACTS "SageMaker"); asking once a minute is honest and cheap."""
 OFF_RETRY_S = 300
+WANTED_FOR_S = 600
+"""Who asked for a model without copies, and was told to retry, is taken to want it for so long."""
+WANT_AGAIN_S = 30
+"""A want is noted no more often: it is a write on the model's item."""
 INTERACTIVE = 0
 QUEUED = 1
 
@@ -55,6 +59,12 @@ class Line:
     service_s: float
     open: Mapping[str, Holder]
     waiting: Mapping[str, Waiter]
+    wanted_s: float = 0.0
+    """When somebody last asked for it in vain."""
+
+    def is_wanted(self, now_s: float) -> bool:
+        """Whether a copy would be used."""
+        return self.demand > 0 or now_s - self.wanted_s < WANTED_FOR_S
 
     @property
     def demand(self) -> int:

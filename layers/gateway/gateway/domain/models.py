@@ -14,7 +14,8 @@ class Model:
     """One model of the catalogue.
 
     Prices are USD per million tokens. `context_tokens` is the context the engine is started with;
-    `max_completion_tokens` bounds what one request may generate and so what it reserves.
+    `max_completion_tokens` bounds what one request may generate and so what it reserves. `image_tokens` is what one
+    image takes of the context.
     """
 
     id: str
@@ -29,6 +30,7 @@ class Model:
     dialect: Dialect
     native_tools: bool = False
     vision: bool = False
+    image_tokens: int = 0
     hub_repository: str | None = None
     hub_file: str | None = None
     hub_projector_file: str | None = None

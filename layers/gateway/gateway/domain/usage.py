@@ -93,6 +93,13 @@ def lost(lease: Lease, *, now_s: float) -> Settlement:
     return Settlement(lease=lease, status="lost", http_status=500, tokens=Tokens(), cost_nano_usd=0, ended_s=int(now_s))
 
 
+def abandoned(lease: Lease, *, now_s: float) -> Settlement:
+    """The settlement of a request whose client left before it was known to be admitted."""
+    return Settlement(
+        lease=lease, status="failed", http_status=CLIENT_GONE, tokens=Tokens(), cost_nano_usd=0, ended_s=int(now_s)
+    )
+
+
 def dropped(settlement: Settlement) -> Settlement:
     """The settlement of a run whose job was cancelled or taken over meanwhile: it is charged nothing."""
     return replace(settlement, status="failed", http_status=CLIENT_GONE, tokens=Tokens(), cost_nano_usd=0, job=None)

@@ -176,6 +176,7 @@ def account_of(item: Item, *, now_s: float) -> Account:
         tokens_today=_optional(item, tokens) or 0,
         requests_this_minute=_optional(item, requests) or 0,
         stale=tuple(sorted(name for name in item if _COUNTER.match(name) and name not in needed)),
+        quota_told=item["quota_told"]["S"] if "quota_told" in item else None,
     )
 
 

@@ -147,6 +147,7 @@ def batch_item(batch: Batch) -> Item:
         "expires_at": batch.created_s + KEPT_S,
         "total": batch.total,
         "read_lines": batch.read_lines,
+        "revision": batch.revision,
     }
     texts = {
         "id": batch.id,
@@ -195,6 +196,7 @@ def batch_of(item: Item, *, completed: int, failed: int) -> Batch:
         errors=tuple(json.loads(item["errors"]["S"])),
         times=json.loads(item["times"]["S"]),
         outbox_prefix=_text(item, "outbox_prefix"),
+        revision=int(item["revision"]["N"]),
     )
 
 

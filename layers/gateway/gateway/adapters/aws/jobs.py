@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from hashlib import sha256
 from typing import Any
 
 from gateway.adapters.aws._errors import ledger_unavailable
@@ -21,7 +22,7 @@ from gateway.adapters.aws.job_items import (
     job_of,
 )
 from gateway.adapters.aws.table import ConditionFailed, Table, TableUnavailable, TransactionRefused
-from gateway.domain.batches import Batch, BatchStatus, File
+from gateway.domain.batches import Batch, File
 from gateway.domain.jobs import Job, JobEnd, JobRef
 
 _STATUS = {"#status": "status"}
@@ -35,13 +36,7 @@ class DynamoJobs:
 
     async def add(self, job: Job) -> bool:
         """See `ports.Jobs.add`."""
-        try:
-            await self.table.put_item(Item=job_item(job), ConditionExpression="attribute_not_exists(pk)")
-        except ConditionFailed:
-            return False
-        except TableUnavailable:
-            raise ledger_unavailable() from None
-        return True
+        return await self._put_if("attribute_not_exists(pk)", job_item(job))
 
     async def read(self, ref: JobRef) -> Job | None:
         """See `ports.Jobs.read`."""
@@ -101,7 +96,8 @@ class DynamoJobs:
 
     async def end(self, end: JobEnd) -> bool:
         """See `ports.Jobs.end`."""
-        token = f"{end.ref.job_id[-26:]}-{end.status}"[:36]
+        # one token for one content: DynamoDB refuses another content under a token it has seen
+        token = sha256(repr(end).encode()).hexdigest()[:36]
         try:
             await self.table.transact(token=token, items=end_job_items(self.table.name, end))
         except TransactionRefused:
@@ -110,29 +106,21 @@ class DynamoJobs:
             raise ledger_unavailable() from None
         return True
 
-    async def add_batch(self, batch: Batch) -> None:
+    async def add_batch(self, batch: Batch) -> bool:
         """See `ports.Jobs.add_batch`."""
-        await self._put(batch_item(batch))
+        return await self._put_if("attribute_not_exists(pk)", batch_item(batch))
 
     async def read_batch(self, account_id: str, batch_id: str) -> Batch | None:
         """See `ports.Jobs.read_batch`."""
         item = await self._get(batch_key(account_id, batch_id))
         return await self._with_counts(item) if item else None
 
-    async def update_batch(self, batch: Batch, *, expected: BatchStatus) -> bool:
+    async def update_batch(self, batch: Batch) -> Batch | None:
         """See `ports.Jobs.update_batch`."""
-        try:
-            await self.table.put_item(
-                Item=batch_item(batch),
-                ConditionExpression="#status = :expected",
-                ExpressionAttributeNames=_STATUS,
-                ExpressionAttributeValues={":expected": text(expected)},
-            )
-        except ConditionFailed:
-            return False
-        except TableUnavailable:
-            raise ledger_unavailable() from None
-        return True
+        written = replace(batch, revision=batch.revision + 1)
+        values = {":seen": number(batch.revision)}
+        done = await self._put_if("revision = :seen", batch_item(written), ExpressionAttributeValues=values)
+        return written if done else None
 
     async def list_batches(self, account_id: str, *, limit: int, after: str | None) -> tuple[list[Batch], bool]:
         """See `ports.Jobs.list_batches`."""
@@ -215,6 +203,20 @@ class DynamoJobs:
             return await self.table.get_item(key)
         except TableUnavailable:
             raise ledger_unavailable() from None
+
+    async def _put_if(self, condition: str, item: Item, **arguments: Any) -> bool:
+        try:
+            await self.table.put_item(
+                Item=dict(item),
+                ConditionExpression=condition,
+                ReturnValuesOnConditionCheckFailure="ALL_OLD",
+                **arguments,
+            )
+        except ConditionFailed as failure:
+            return failure.item == item  # a repeat of our own write, whose first answer was lost
+        except TableUnavailable:
+            raise ledger_unavailable() from None
+        return True
 
     async def _put(self, item: Item) -> None:
         try:

@@ -102,6 +102,21 @@ class DynamoLedger:
             raise _Refused(account, error) from None
         return account_of(answer["Attributes"], now_s=lease.admitted_s)
 
+    async def claim_quota_event(self, account_id: str, *, day: str) -> bool:
+        """See `ports.Ledger.claim_quota_event`."""
+        try:
+            await self.table.update_item(
+                Key=account_key(account_id),
+                UpdateExpression="SET quota_told = :day",
+                ConditionExpression="attribute_exists(pk) AND quota_told <> :day",
+                ExpressionAttributeValues={":day": text(day)},
+            )
+        except ConditionFailed:
+            return False
+        except TableUnavailable:
+            raise ledger_unavailable() from None
+        return True
+
     async def _settle_lost(self, lease: Lease, *, now_s: float) -> None:
         with suppress(LeaseGone, Unsettled):  # somebody else settled it, or the sweep will
             await self.settle(lost(lease, now_s=now_s))

@@ -49,8 +49,8 @@ class DynamoLines:
                 values={":waiter": _waiter(waiter), ":ready": text("ready"), ":most": number(max_waiting)},
                 unused=("#open",),
             )
-        except ConditionFailed:
-            return False
+        except ConditionFailed as failure:
+            return waiter.request_id in _line(model, failure.item).waiting
         return True
 
     async def look(self, model: str) -> Line:
@@ -85,6 +85,16 @@ class DynamoLines:
         # only what is there is left: a slot given back twice must not count its time twice
         await self._attempt(
             model, update, "attribute_exists(#open.#rid) OR attribute_exists(#line.#rid)", names=names, values=values
+        )
+
+    async def want(self, model: str, *, now_s: float) -> None:
+        """See `ports.Lines.want`."""
+        await self._attempt(
+            model,
+            "SET #wanted = :now",
+            "attribute_exists(pk) AND (attribute_not_exists(#wanted) OR #wanted < :now)",
+            names={"#wanted": "wanted"},
+            values={":now": number(now_s)},
         )
 
     async def remove_dead(self, line: Line, *, now_s: float) -> None:
@@ -198,4 +208,5 @@ def _line(model: str, item: Item | None) -> Line:
             )
             for rid, value in item["line"]["M"].items()
         },
+        wanted_s=float(item["wanted"]["N"]) if "wanted" in item else 0.0,
     )

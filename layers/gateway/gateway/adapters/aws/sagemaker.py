@@ -21,6 +21,7 @@ from pydantic_core import from_json, to_json
 
 from gateway.adapters.aws._errors import (
     TRANSPORT_ERRORS,
+    code_of,
     engine_busy,
     engine_timeout,
     stream_broken,
@@ -124,11 +125,12 @@ class SageMakerStream:
         try:
             self._body = invoke()
             self._wake()
-            self._read_parts(self._body)
+            if not self._closed:  # close() looks the other way round: one of the two sees the other
+                self._read_parts(self._body)
         except EventStreamError as error:
             self._failure = translate_stream_error(error)
         except ClientError as error:
-            self._failure = translate_invoke_error(error) or error
+            self._failure = translate_invoke_error(error) or _without_message(error)
         except TRANSPORT_ERRORS:
             self._failure = engine_busy() if self._body is None else stream_broken()
         except ParserError:
@@ -162,6 +164,12 @@ class SageMakerStream:
         # a wake can come late, when what it tells of has been read: that would pass for a silence
         if self._wanted is not None and (self._parts or self._ended or not self._opened):
             _resolve(self._wanted)
+
+
+def _without_message(error: ClientError) -> ClientError:
+    """The error for the log: a refusal's message may quote the body, and that holds a prompt."""
+    kept = {"Error": {"Code": code_of(error)}, "ResponseMetadata": error.response.get("ResponseMetadata", {})}
+    return ClientError(kept, error.operation_name)
 
 
 def _payload_of(message: Any) -> bytes:

@@ -15,5 +15,13 @@ _executor = ThreadPoolExecutor(max_workers=POOL, thread_name_prefix="aws")
 
 
 async def call(function: Callable[..., Result], /, **arguments: Any) -> Result:
-    """`function(**arguments)` in a thread."""
-    return await asyncio.get_running_loop().run_in_executor(_executor, lambda: function(**arguments))
+    """`function(**arguments)` in a thread.
+
+    Where the caller is cancelled, the call is still waited for: what undoes it must not overtake it.
+    """
+    calling = asyncio.get_running_loop().run_in_executor(_executor, lambda: function(**arguments))
+    try:
+        return await asyncio.shield(calling)
+    except asyncio.CancelledError:
+        await asyncio.wait({calling})
+        raise

@@ -82,7 +82,7 @@ class DdgsSearch:
             return importlib.import_module("ddgs"), importlib.import_module("ddgs.exceptions")
         except ImportError:
             raise SearchFailed(
-                f"{self.name}: the package is not installed; `pip install 'studiolm-gateway[search]'` brings it"
+                f"{self.name}: the package is not installed; `pip install 'studiolm-gateway[local]'` brings it"
             ) from None
 
     def _page(self, page: dict[str, Any]) -> WebResult | None:

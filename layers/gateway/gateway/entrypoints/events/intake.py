@@ -7,6 +7,7 @@ import json
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
@@ -55,16 +56,18 @@ class IntakeHandler:
     async def _event(self, event: Mapping[str, Any]) -> None:
         detail = event["detail"]
         if event["detail-type"] == "Object Created":
-            await self._object(detail["object"]["key"])
+            await self._object(event["time"], detail["object"])
             return
         request = detail.get("request")
         await self._request(
             str(detail.get("account", "")), _BUS, event["id"], lambda: parse_json_object(json.dumps(request).encode())
         )
 
-    async def _object(self, key: str) -> None:
+    async def _object(self, time: str, object_: Mapping[str, Any]) -> None:
+        dropped_s = int(datetime.fromisoformat(time).timestamp())
         try:
-            await self.intake.dropped(key, _OBJECTS)
+            # the sequencer is of one write of one key, and the same in every delivery of its event
+            await self.intake.dropped(object_["key"], _OBJECTS, drop_id=object_["sequencer"], dropped_s=dropped_s)
         except (InvalidRequest, NotFound) as error:
             logger.warning("object refused: %s", error.reason or error.type)
 

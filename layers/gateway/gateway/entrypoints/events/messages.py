@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
+
+from gateway.entrypoints.events.loop import run
 
 Take = Callable[[SQSRecord], Awaitable[None]]
 
@@ -16,7 +17,7 @@ def handle_messages(event: dict[str, Any], context: Any, take: Take) -> Any:
     """Calls `take` for each message of an SQS event and answers with the ids of those that raised."""
 
     def handle(record: SQSRecord) -> None:
-        asyncio.run(_awaited(take(record)))
+        run(_awaited(take(record)))
 
     return process_partial_response(
         event=event,

@@ -18,12 +18,12 @@ class UpkeepHandler:
         *,
         watch_models: WatchModels,
         sweep: Sweep,
-        finish_late: Callable[[], Awaitable[int]],
+        remind: Callable[[], Awaitable[int]],
         telemetry: Telemetry,
     ) -> None:
         self._watch_models = watch_models
         self._sweep = sweep
-        self._finish_late = finish_late
+        self._remind = remind
         self._telemetry = telemetry
 
     def __call__(self, event: dict[str, Any], _context: Any) -> dict[str, Any]:
@@ -40,7 +40,7 @@ class UpkeepHandler:
                 self._telemetry.demand(line)
         swept = await self._sweep() if sweep else 0
         if sweep:
-            await self._finish_late()
+            await self._remind()
         self._telemetry.swept(swept)
         return {
             "models": {line.model: {"status": line.status, "copies": line.copies} for line in lines},

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from gateway.application.batching import Batches
+from gateway.application.batching import Batches, BatchRequest
 from gateway.application.ports import Jobs
 from gateway.domain.wire import WireModel, parse_json_object, parse_request
 from gateway.entrypoints.http.body import read_body
@@ -54,12 +54,8 @@ class BatchRoutes:
     async def _create(self, caller: Caller) -> Mapping[str, Any]:
         fields = parse_json_object(await read_body(caller.request, max_bytes=MAX_BODY_BYTES))
         asked = parse_request(NewBatch, fields, expected=EXPECTED)
-        batch = await self.batches.create(
-            key=caller.key,
-            input_file_id=asked.input_file_id,
-            endpoint=asked.endpoint,
-            metadata=asked.metadata,
-        )
+        request = BatchRequest(input_file_id=asked.input_file_id, endpoint=asked.endpoint, metadata=asked.metadata)
+        batch = await self.batches.create(request, key=caller.key)
         return batch.to_json()
 
     async def _list(self, caller: Caller) -> Mapping[str, Any]:

@@ -44,6 +44,11 @@ async def answer_http_exception(request: Request, error: Exception) -> Response:
     return error_response(ours)
 
 
+async def answer_failure(_request: Request, _error: Exception) -> Response:
+    """Starlette's handler for what nobody foresaw; it raises the error again afterwards, and `Envelope` logs it."""
+    return error_response(ServerError())
+
+
 def _allowed(request: Request) -> str:
     """Every method of the path; Starlette names those of the first route only."""
     routes = [route for route in request.app.router.routes if isinstance(route, Route)]
@@ -51,4 +56,4 @@ def _allowed(request: Request) -> str:
     return ", ".join(sorted({method for some in methods for method in some}))
 
 
-HANDLERS: dict[Any, Any] = {GatewayError: answer_gateway_error, HTTPException: answer_http_exception}
+HANDLERS: dict[Any, Any] = {GatewayError: answer_gateway_error, HTTPException: answer_http_exception, Exception: answer_failure}

@@ -4,29 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
-
-from pydantic import Field
+from typing import Any
 
 from gateway.application.enqueueing import Enqueue, JobRequest
-from gateway.domain.wire import WireModel, parse_json_object, parse_request
+from gateway.domain.job_request import parse_job_request
+from gateway.domain.wire import parse_json_object
 from gateway.entrypoints.http.body import read_body
 from gateway.entrypoints.http.desk import Caller, Operation
-
-
-class NewJob(WireModel):
-    """POST /v1/jobs: the fields of the request itself, and these."""
-
-    endpoint: Literal["/v1/chat/completions", "/v1/completions"] = "/v1/chat/completions"
-    callback_url: Annotated[str, Field(min_length=1, max_length=2048)] | None = None
-    metadata: Annotated[dict[str, str], Field(max_length=16)] | None = None
-
-
-EXPECTED = {
-    "endpoint": "'/v1/chat/completions' or '/v1/completions'",
-    "callback_url": "an https URL of at most 2048 characters",
-    "metadata": "an object of at most 16 strings",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +30,9 @@ class JobRoutes:
 
     async def _create(self, caller: Caller) -> Mapping[str, Any]:
         fields = parse_json_object(await read_body(caller.request, max_bytes=self.max_body_bytes))
-        own = {name: fields.pop(name) for name in NewJob.model_fields if name in fields}
-        asked = parse_request(NewJob, own, expected=EXPECTED)
+        asked, body = parse_job_request(fields)
         job = await self.enqueue.submit(
-            JobRequest(body=fields, endpoint=asked.endpoint, callback_url=asked.callback_url, metadata=asked.metadata),
+            JobRequest(body=body, endpoint=asked.endpoint, callback_url=asked.callback_url, metadata=asked.metadata),
             key=caller.key,
         )
         return await self.enqueue.show(job)

@@ -1,0 +1,5 @@
+"""The callback function: SQS delivers ends of jobs to tell, one at a time; what fails is queued anew with a delay."""
+
+from gateway.bootstrap import Gateway
+
+handler = Gateway.from_environment().callback_handler()

@@ -1,0 +1,1 @@
+"""Calls to URLs that clients name."""
