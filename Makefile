@@ -1,18 +1,30 @@
 # Every verb of the project; `make` alone lists them. Works with GNU make from 3.81 (macOS) on.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint types imports test-template test-clients build lock clean
+.PHONY: help run test lint types imports test-dynamodb test-template test-clients test-deployed test-sam test-sam-now \
+  checkov build deploy outputs destroy lock clean
 
 ARCHITECTURE ?= arm64
 REGION ?= us-east-1
+STACK ?= studiolm
+PARAMETERS ?=
 
 export SAM_CLI_TELEMETRY = 0
 
 VENV := .venv
 SAM_VENV := .venv-sam
+DYNAMODB_LOCAL := $(CURDIR)/build/dynamodb-local
 PYTHON := $(VENV)/bin/python
 SAM := $(SAM_VENV)/bin/sam
 UV := $(CURDIR)/$(SAM_VENV)/bin/uv
+
+# What the deployed lane runs: layers for this machine's Python and processor, and the Lambda Web Adapter.
+DEPLOYED := build/deployed
+LAYERS := $(DEPLOYED)/opt/.built
+ADAPTER := $(DEPLOYED)/adapter/bin/lambda-adapter
+ADAPTER_VERSION := 1.0.0-rc1
+MINOR = $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+MACHINE := $(patsubst aarch64,arm64,$(shell uname -m))
 
 # One stamp a lock file: an environment is only touched again when its lock changes.
 RUN := $(VENV)/.run-installed
@@ -30,6 +42,16 @@ run: $(RUN)  ## The whole service on this machine (PORT=8000, API_KEY=sk-..., MO
 test: $(DEV)  ## Tests, on the real local model; the client, template and deployed lanes are apart
 	@$(PYTHON) -m pytest -n 2 --dist loadfile --ignore=tests/clients --ignore=tests/deployed \
 	  --ignore-glob='*/infra/test_template*.py'
+
+test-dynamodb: $(DEV) $(DYNAMODB_LOCAL)/.copied  ## The ports' contracts again, on Amazon's DynamoDB Local (Java, Maven)
+	@DYNAMODB_LOCAL=$(DYNAMODB_LOCAL) $(PYTHON) -m pytest -n 2 --dist loadfile tests/contract \
+	  --ignore=tests/contract/test_engine_enforces_schemas.py --ignore=tests/contract/test_sagemaker_engine.py \
+	  --ignore=tests/contract/test_search_backends.py
+
+$(DYNAMODB_LOCAL)/.copied: tests/dynamodb_local/pom.xml
+	@echo "fetching DynamoDB Local"
+	@mvn -q -B -f tests/dynamodb_local/pom.xml dependency:copy-dependencies -DoutputDirectory=$(DYNAMODB_LOCAL)
+	@touch $@
 
 lint: $(DEV)  ## Style and format
 	@$(VENV)/bin/ruff check .
@@ -51,10 +73,36 @@ test-template: $(DEV) $(SAM_INSTALLED)  ## The templates: SAM's and cfn-lint's c
 	@$(VENV)/bin/cfn-lint template.yaml infra/*.yaml
 	@$(PYTHON) -m pytest tests/infra/test_template*.py
 
+test-deployed: $(DEV) $(SAM_INSTALLED) $(ADAPTER) $(LAYERS)  ## The functions as built, on Lambda's own protocol, no Docker (needs cargo)
+	@rm -rf $(DEPLOYED)/opt/python/gateway
+	@$(MAKE) --silent -C layers/gateway build-GatewayLayer ARTIFACTS_DIR="$(CURDIR)/$(DEPLOYED)/opt" PYTHON_VERSION="$(MINOR)"
+	@$(PYTHON) -m pytest tests/deployed --ignore=tests/deployed/test_sam_invoke.py
+
+test-sam: $(DEV) $(SAM_INSTALLED)  ## `sam local invoke` of every function on every example event (needs Docker and cargo)
+	@if docker info >/dev/null 2>&1; then $(MAKE) --silent test-sam-now; \
+	else echo "Skipped: no Docker engine answers here (docker info)."; fi
+
+test-sam-now: $(ADAPTER)
+	@$(MAKE) --silent build ARCHITECTURE="$(MACHINE)"
+	@$(PYTHON) -m pytest tests/deployed/test_sam_invoke.py
+
 build: $(SAM_INSTALLED)  ## The functions and layers as they are deployed (ARCHITECTURE=arm64 or x86_64), no Docker
 	@find functions -name __pycache__ -prune -exec rm -rf {} +
 	@UV="$(UV)" ARCHITECTURE="$(ARCHITECTURE)" $(SAM) build --parameter-overrides Architecture=$(ARCHITECTURE)
 	@$(SAM_VENV)/bin/python -m infra.build.sizes .aws-sam/build/*Layer functions/*
+
+# A parameter that is not named keeps the value that the stack has, so only the first time asks for all of them.
+deploy: build  ## Build and deploy; asks the first time, later takes PARAMETERS="WeightsBucket=... AlarmEmail=..."
+	@guided=--guided; if $(SAM) list stack-outputs --stack-name $(STACK) --region $(REGION) >/dev/null 2>&1; then guided=; fi; \
+	revision=$$($(SAM_VENV)/bin/python -m infra.build.revision .aws-sam/build/*Layer functions/chat); \
+	$(SAM) deploy $$guided --stack-name $(STACK) --region $(REGION) \
+	  --parameter-overrides CodeRevision=$$revision Architecture=$(ARCHITECTURE) $(PARAMETERS)
+
+outputs: $(SAM_INSTALLED)  ## The deployed stack's URL, table and queues
+	@$(SAM) list stack-outputs --stack-name $(STACK) --region $(REGION)
+
+destroy: $(SAM_INSTALLED)  ## Delete the stack; the table and the bucket stay (docs/deploy.md)
+	@$(SAM) delete --stack-name $(STACK) --region $(REGION)
 
 # ---------------------------------------------------------------- environments
 
@@ -97,6 +145,20 @@ $(DEV): $(RUN) requirements-dev.lock
 
 $(SAM_INSTALLED): $(SAM_VENV)/.created requirements-sam.lock
 	$(call install,$(SAM_VENV),requirements-sam.lock)
+	@touch $@
+
+# The newest that its registry has; the layer that we deploy is 1.1.0. No LTO: a debug build takes minutes less.
+$(ADAPTER): Makefile
+	@command -v cargo >/dev/null || { echo "The deployed lane builds the Lambda Web Adapter with cargo (Rust), and there is none on PATH." >&2; exit 1; }
+	@echo "Building the Lambda Web Adapter $(ADAPTER_VERSION), once"
+	@CARGO_TARGET_DIR="$(CURDIR)/$(DEPLOYED)/adapter/target" cargo install --quiet --debug --locked \
+	  --version "=$(ADAPTER_VERSION)" --root "$(DEPLOYED)/adapter" lambda_web_adapter
+	@touch $@
+
+$(LAYERS): layers/dependencies/requirements.lock layers/dependencies/Makefile $(DEV) $(SAM_INSTALLED)
+	@rm -rf $(DEPLOYED)/opt
+	@$(MAKE) --silent -C layers/dependencies build-DependenciesLayer UV="$(UV)" ARCHITECTURE="$(MACHINE)" \
+	  PYTHON_VERSION="$(MINOR)" ARTIFACTS_DIR="$(CURDIR)/$(DEPLOYED)/opt"
 	@touch $@
 
 COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes \

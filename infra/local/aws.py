@@ -18,7 +18,9 @@ def main(parent: Parent) -> None:
     # a second of imports, after the lifeline is held
     from infra.local.functions import read_functions  # noqa: PLC0415
     from infra.local.moto_server import run_moto  # noqa: PLC0415
+    from infra.local.pipes import read_pipes, start_pipes  # noqa: PLC0415
     from infra.local.resources import Resources  # noqa: PLC0415
+    from infra.local.rules import make_rules  # noqa: PLC0415
     from infra.local.seed import seed  # noqa: PLC0415
     from infra.local.template import load_template  # noqa: PLC0415
 
@@ -29,6 +31,8 @@ def main(parent: Parent) -> None:
         resources = Resources(template, stack_name=STACK_NAME)
         resources.make_all()
         functions = read_functions(template, resources, root=root)
+        make_rules([rule for function in functions for rule in function.rules])
+        start_pipes(read_pipes(template, resources))
         environment = {name: value for function in functions for name, value in function.environment.items()}
         api_key = seed({**os.environ, **environment}, order["api_key"])
         parent.report(

@@ -1,4 +1,4 @@
-"""The child that is Lambda's event sources: it polls the queues, keeps the schedules, and calls the handlers."""
+"""The child that is Lambda's event sources: it reads the queues, keeps the schedules, and calls the handlers."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from threading import Event, Thread
 from typing import Any
 from uuid import uuid4
 
-from infra.local.context import Context
-from infra.local.envelopes import failed_message_ids, scheduled_event, sqs_event
+from infra.local.envelopes import scheduled_event
 from infra.local.failure import CannotStart
-from infra.local.functions import Function, QueueSource, Timer
+from infra.local.functions import Function, QueueSource, RuleSource, Timer
 from infra.local.parent import Parent
+from infra.local.pumping import LONG_POLL_S, Delivery, Handler, deliver_batch, deliver_events, new_context, pump
 
-_LONG_POLL_S = 20
-Handler = Callable[[dict[str, Any], Context], Any]
+_RETRY_S = 1.0
 logger = logging.getLogger(__name__)
 
 
 def main(parent: Parent) -> None:
     """Pump until the supervisor's end."""
-    import boto3  # noqa: F401, PLC0415 - while the others make what the handlers need
+    import boto3  # noqa: PLC0415 - while the others make what the handlers need
+    from botocore.config import Config  # noqa: PLC0415
 
     from infra.local.entry import load_entries  # noqa: PLC0415
 
@@ -32,19 +32,36 @@ def main(parent: Parent) -> None:
     parent.at_its_end()
     os.environ.update(order["endpoints"])
     declared = [Function.from_json(fields) for fields in order["functions"]]
-    functions = [function for function in declared if function.queues or function.timers]
+    functions = [function for function in declared if function.queues or function.rules or function.timers]
+    # one client for all: a long poll holds its connection
+    polled: list[QueueSource | RuleSource] = [each for function in functions for each in function.queues]
+    polled += [each for function in functions for each in function.rules]
+    polls = sum(1 + source.concurrency for source in polled)
+    sqs = boto3.client("sqs", config=Config(read_timeout=LONG_POLL_S + 5, max_pool_connections=polls))
     for function, module in zip(functions, load_entries(functions, "handler.py"), strict=True):
         for timer in function.timers:
             _first_call(timer, function, module.handler)
-            _start(_keep_schedule, timer, function, module.handler)
+            _start(function, _keep_schedule, timer, function, module.handler)
         for queue in function.queues:
-            _start(_pump_queue, queue, function, module.handler)
+            delivery = deliver_batch(queue, function, module.handler)
+            _start(function, _pump, queue, delivery, sqs)
+        for rule in function.rules:
+            _start(function, _pump, rule, deliver_events(function, module.handler), sqs)
     parent.report("ready")
     Event().wait()
 
 
-def _start(body: Callable[..., None], source: QueueSource | Timer, function: Function, handler: Handler) -> None:
-    Thread(target=body, args=(source, function, handler), name=function.logical_id, daemon=True).start()
+def _start(function: Function, body: Callable[..., None], *arguments: Any) -> None:
+    Thread(target=body, args=arguments, name=function.logical_id, daemon=True).start()
+
+
+def _pump(source: QueueSource | RuleSource, delivery: Delivery, sqs: Any) -> None:
+    while True:
+        try:
+            pump(source.queue_name, delivery, batch_size=source.batch_size, concurrency=source.concurrency, sqs=sqs)
+        except Exception:
+            logger.exception("a queue could not be read")
+            time.sleep(_RETRY_S)
 
 
 def _first_call(timer: Timer, function: Function, handler: Handler) -> None:
@@ -66,38 +83,7 @@ def _keep_schedule(timer: Timer, function: Function, handler: Handler) -> None:
 
 
 def _call_scheduled(timer: Timer, function: Function, handler: Handler) -> None:
-    handler(scheduled_event(rule=timer.name, event_id=str(uuid4()), now=datetime.now(UTC)), _context(function))
-
-
-def _pump_queue(queue: QueueSource, function: Function, handler: Handler) -> None:
-    import boto3  # noqa: PLC0415
-
-    sqs = boto3.client("sqs")
-    url = sqs.get_queue_url(QueueName=queue.arn.rsplit(":", 1)[1])["QueueUrl"]
-    while True:
-        messages = sqs.receive_message(
-            QueueUrl=url,
-            MaxNumberOfMessages=min(queue.batch_size, 10),
-            WaitTimeSeconds=_LONG_POLL_S,
-            MessageSystemAttributeNames=["All"],
-            MessageAttributeNames=["All"],
-        ).get("Messages", [])
-        if not messages:
-            continue
-        ids = [message["MessageId"] for message in messages]
-        try:
-            answer = handler(sqs_event(messages, queue_arn=queue.arn), _context(function))
-        except Exception:
-            logger.exception("a batch failed")
-            continue
-        kept = failed_message_ids(answer, ids) if queue.partial else set()
-        for message in messages:
-            if message["MessageId"] not in kept:
-                sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
-
-
-def _context(function: Function) -> Context:
-    return Context(function_name=function.logical_id, aws_request_id=str(uuid4()), timeout_s=function.timeout_s)
+    handler(scheduled_event(rule=timer.name, event_id=str(uuid4()), now=datetime.now(UTC)), new_context(function))
 
 
 if __name__ == "__main__":

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from infra.local.failure import CannotStart
 from infra.local.template import Lookup, Template
 
+_CONCURRENCY = 5
+"""Batches of a queue at once where the template sets no limit."""
 _UNITS_S = {"minute": 60, "hour": 3600, "day": 86400}
 _RATE = re.compile(r"rate\((\d+) (minute|hour|day)s?\)")
 
@@ -30,6 +33,29 @@ class QueueSource:
     arn: str
     batch_size: int
     partial: bool
+    concurrency: int
+
+    @property
+    def queue_name(self) -> str:
+        """What the queue is found by."""
+        return self.arn.rsplit(":", 1)[1]
+
+
+@dataclass(frozen=True, slots=True)
+class RuleSource:
+    """A rule of a bus with a function for its target. Here its events wait in a queue between the two."""
+
+    name: str
+    bus: str
+    pattern: str
+
+    batch_size: ClassVar[int] = 1
+    concurrency: ClassVar[int] = 5
+
+    @property
+    def queue_name(self) -> str:
+        """The queue between."""
+        return f"local-{self.name}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +76,7 @@ class Function:
     environment: Mapping[str, str]
     routes: tuple[Route, ...]
     queues: tuple[QueueSource, ...]
+    rules: tuple[RuleSource, ...]
     timers: tuple[Timer, ...]
 
     def as_json(self) -> dict[str, Any]:
@@ -66,6 +93,7 @@ class Function:
             fields["environment"],
             tuple(Route(**route) for route in fields["routes"]),
             tuple(QueueSource(**queue) for queue in fields["queues"]),
+            tuple(RuleSource(**rule) for rule in fields["rules"]),
             tuple(Timer(**timer) for timer in fields["timers"]),
         )
 
@@ -97,9 +125,21 @@ def _read_function(
                 arn=template.resolve(event["Queue"], lookup),
                 batch_size=int(event.get("BatchSize", 10)),
                 partial="ReportBatchItemFailures" in event.get("FunctionResponseTypes", ()),
+                concurrency=int(
+                    template.resolve(event.get("ScalingConfig", {}), lookup).get("MaximumConcurrency", _CONCURRENCY)
+                ),
             )
             for _, type_, event in events
             if type_ == "SQS"
+        ),
+        rules=tuple(
+            RuleSource(
+                name=f"{logical_id}{name}",
+                bus=str(template.resolve(event.get("EventBusName", "default"), lookup)),
+                pattern=json.dumps(template.resolve(event["Pattern"], lookup)),
+            )
+            for name, type_, event in events
+            if type_ == "EventBridgeRule"
         ),
         timers=tuple(
             Timer(f"{logical_id}{name}", period_of(event["Schedule"]))

@@ -18,6 +18,8 @@ from moto.dynamodb.models.table import Table
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import WSGIRequestHandler, make_server
 
+Application = Callable[[dict[str, Any], Any], Iterable[bytes]]
+
 _whole_transaction = DynamoDBBackend.transact_write_items
 
 
@@ -32,7 +34,7 @@ class _QuietHandler(WSGIRequestHandler):
 class _OneWriteAtATime:
     """Serialises DynamoDB's calls and nothing else: a queue's long poll must not hold up the table."""
 
-    def __init__(self, application: Callable[..., Iterable[bytes]]) -> None:
+    def __init__(self, application: Application) -> None:
         self._application = application
         self._lock = threading.Lock()
 
@@ -76,10 +78,10 @@ class _Before:
 
 
 @contextmanager
-def run_moto() -> Iterator[str]:
-    """A moto on a free port of 127.0.0.1; gives its URL."""
+def run_moto(front: Callable[[Application], Application] = _OneWriteAtATime) -> Iterator[str]:
+    """A moto on a free port of 127.0.0.1, behind a WSGI layer of its own; gives its URL."""
     DynamoDBBackend.transact_write_items = _transact  # type: ignore[method-assign]
-    application = _OneWriteAtATime(DomainDispatcherApplication(create_backend_app))
+    application = front(DomainDispatcherApplication(create_backend_app))
     server = make_server("127.0.0.1", 0, application, threaded=True, request_handler=_QuietHandler)
     server.daemon_threads = True
     thread = threading.Thread(target=server.serve_forever, name="moto", daemon=True)

@@ -108,7 +108,12 @@ class Resources:
 
     def _make_bucket(self, logical_id: str, properties: dict[str, Any]) -> Made:
         name = properties.get("BucketName", f"{self._stack_name}-{logical_id}".lower())
-        self._client("s3").create_bucket(Bucket=name)
+        s3 = self._client("s3")
+        s3.create_bucket(Bucket=name)
+        if "NotificationConfiguration" in properties:  # the one kind that templates of ours use: all to EventBridge
+            s3.put_bucket_notification_configuration(
+                Bucket=name, NotificationConfiguration={"EventBridgeConfiguration": {}}
+            )
         return Made(name, {"Arn": f"arn:aws:s3:::{name}"})
 
     def _make_bus(self, _logical_id: str, properties: dict[str, Any]) -> Made:

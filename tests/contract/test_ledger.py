@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -197,7 +198,9 @@ async def test_a_second_settlement_of_a_request_bills_nothing(store: Store) -> N
     settlement = new_settlement(lease)
     await store.ledger.settle(settlement)
     before = await everything(store, customer)
-    for again in (settlement, replace(settlement, status="partial"), lost(lease, now_s=NOON_S + 999)):
+    with suppress(LeaseGone):  # for ten minutes DynamoDB answers the very same transaction as it did before
+        await store.ledger.settle(settlement)
+    for again in (replace(settlement, status="partial"), lost(lease, now_s=NOON_S + 999)):
         with pytest.raises(LeaseGone):
             await store.ledger.settle(again)
     assert await everything(store, customer) == before

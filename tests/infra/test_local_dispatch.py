@@ -8,7 +8,10 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from fastapi import FastAPI, Request
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route as HttpRoute
 
 from infra.local.dispatch import App, Dispatcher, Message
 from infra.local.functions import Route
@@ -18,19 +21,17 @@ pytestmark = pytest.mark.anyio
 
 def app_named(name: str, events: list[str], *, broken: bool = False) -> App:
     @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, Any]]:
+    async def lifespan(_: Starlette) -> AsyncIterator[dict[str, Any]]:
         if broken:
             raise RuntimeError("no table")
         events.append(f"{name} up")
         yield {"name": name}
         events.append(f"{name} down")
 
-    app = FastAPI(lifespan=lifespan)
+    async def answer(request: Request) -> JSONResponse:
+        return JSONResponse(str(request.state.name))
 
-    @app.api_route("/{path:path}", methods=["GET", "POST"])
-    async def answer(request: Request) -> str:
-        return str(request.state.name)
-
+    app = Starlette(routes=[HttpRoute("/{path:path}", answer, methods=["GET", "POST"])], lifespan=lifespan)
     return app  # type: ignore[return-value]  # Starlette's ASGI types are wider than ours
 
 

@@ -51,14 +51,16 @@ Resources:
 """
 WEB = """
 import os
-from fastapi import FastAPI
+from starlette.applications import Starlette
+from starlette.responses import JSONResponse
+from starlette.routing import Route
 
-app = FastAPI()
+
+def environment(request):
+    return JSONResponse(dict(os.environ))
 
 
-@app.get("/environment")
-def environment() -> dict[str, str]:
-    return dict(os.environ)
+app = Starlette(routes=[Route("/environment", environment)])
 """
 WORK = """
 import json

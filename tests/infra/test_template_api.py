@@ -92,7 +92,7 @@ def test_the_stage_is_traced_measured_and_throttled() -> None:
 
 
 def test_uploads_reach_the_function_as_they_were_sent() -> None:
-    assert API["BinaryMediaTypes"] == ["multipart/form-data"]
+    assert API["BinaryMediaTypes"] == ["multipart~1form-data"]  # CloudFormation's spelling of a slash
 
 
 def test_an_access_log_line_is_json_shows_how_it_streamed_and_never_a_key() -> None:

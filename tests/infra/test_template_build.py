@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from infra.build.revision import revision_of
 from infra.build.sizes import complaints, main
 
 
@@ -28,3 +29,17 @@ def test_sizes_are_printed_and_the_exit_status_is_success(tmp_path: Path, capsys
     (tmp_path / "chat" / "deep" / "app.py").write_bytes(b"x" * 2_500_000)
     assert main([str(tmp_path / "chat")]) == 0
     assert capsys.readouterr().out.split() == ["chat", "2.50", "MB"]
+
+
+def test_a_revision_tells_of_names_and_contents_and_of_nothing_else(tmp_path: Path) -> None:
+    layer = tmp_path / "GatewayLayer"
+    layer.mkdir()
+    (layer / "a.py").write_text("1")
+    first = revision_of([layer])
+    (layer / "a.py").write_text("1")
+    (layer / "a.py").chmod(0o600)
+    assert revision_of([layer]) == first
+    (layer / "a.py").write_text("2")
+    second = revision_of([layer])
+    (layer / "a.py").rename(layer / "b.py")
+    assert len({first, second, revision_of([layer])}) == 3

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from gateway.config import Settings
 
-from tests.infra.transformed import ROOT, resources, source, transformed, transformed_with, walk
+from tests.infra.transformed import ROOT, resources, source, transformed, walk
 
 FUNCTIONS = resources(transformed(), "AWS::Lambda::Function")
 # Read by the runtime, by Python, by the adapter and by Powertools, not by us.
@@ -175,7 +175,7 @@ def test_upkeep_runs_every_minute_and_on_each_change_of_a_model() -> None:
 
 
 def test_the_intake_hears_of_requests_on_our_bus_and_of_files_dropped_into_the_inbox() -> None:
-    requested, dropped = targets_of("IntakeFunction")
+    dropped, requested = targets_of("IntakeFunction")
     assert requested["EventBusName"] == {"Ref": "Bus"}
     assert requested["EventPattern"] == {"detail-type": ["GenerationRequested"]}
     assert "EventBusName" not in dropped
@@ -204,15 +204,17 @@ def test_a_worker_has_the_time_that_chat_has() -> None:
     assert FUNCTIONS["WorkerFunction"]["Timeout"] == FUNCTIONS["ChatFunction"]["Timeout"]
 
 
-def versions(**changed: str) -> set[str]:
-    """The logical ids of the chat function's published versions, with these parts of the template exchanged."""
-    document = transformed_with(changed) if changed else transformed()
-    return set(resources(document, "AWS::Lambda::Version"))
+def version_of(code_revision: str) -> str:
+    """The logical id of the chat function's published version."""
+    (version,) = resources(transformed(CodeRevision=code_revision), "AWS::Lambda::Version")
+    return version
 
 
 def test_new_code_in_a_layer_is_a_new_version_of_the_chat_function() -> None:
-    assert versions() == versions(**{"layers/dependencies/": "layers/dependencies/"})
-    assert versions().isdisjoint(versions(**{"layers/gateway/": "layers/gateway-changed/"}))
+    assert version_of("one") == version_of("one") != version_of("two")
+    (rule,) = transformed()["Rules"]["DeployedByMake"]["Assertions"]
+    assert rule["Assert"] == {"Fn::Not": [{"Fn::Equals": [{"Ref": "CodeRevision"}, ""]}]}
+    assert "CodeRevision=" in (ROOT / "Makefile").read_text("utf-8")
 
 
 def test_snapshots_and_warm_environments_are_chosen_by_parameter_and_never_both() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -25,25 +24,17 @@ def source(name: str) -> Template:
 
 
 @cache
-def transformed() -> Template:
-    """template.yaml after the upload and the transform."""
-    return transformed_with({})
-
-
-def transformed_with(uploads: Mapping[str, str]) -> Template:
-    """The same with some folders exchanged for others, as a changed folder gets another address when it is uploaded.
-
-    It asks for no AWS managed policy, so none is given.
-    """
+def transformed(**parameters: str) -> Template:
+    """template.yaml after the upload and the transform. It asks for no AWS managed policy, so none is given."""
     translator = Translator(
         managed_policy_map={}, sam_parser=Parser(), boto_session=boto3.Session(region_name="us-east-1")
     )
     plain = json.loads(json.dumps(source("template.yaml")))
     for resource in plain["Resources"].values():
         for uri in {"CodeUri", "ContentUri"} & resource.get("Properties", {}).keys():
-            folder = resource["Properties"][uri]
-            resource["Properties"][uri] = f"s3://uploads/{uploads.get(folder, folder).strip('/')}"
-    result: Template = json.loads(json.dumps(translator.translate(plain, {"Architecture": "arm64"})))
+            resource["Properties"][uri] = f"s3://uploads/{resource['Properties'][uri].strip('/')}"
+    given = {"Architecture": "arm64", **parameters}
+    result: Template = json.loads(json.dumps(translator.translate(plain, given)))
     return result
 
 
@@ -57,8 +48,8 @@ def resources(template: Template, kind: str) -> dict[str, Template]:
 
 
 def stable_id(logical_id: str) -> str:
-    """A logical id without the digest of its contents, which SAM appends to deployments and layers."""
-    return re.sub(r"^(ApiDeployment|\w+Layer)[0-9a-f]{10}$", r"\1*", logical_id)
+    """A logical id without the digest of its contents, which SAM appends to deployments, versions and layers."""
+    return re.sub(r"^(ApiDeployment|ChatFunctionVersion|\w+Layer)[0-9a-f]{10}$", r"\1*", logical_id)
 
 
 def walk(value: Any) -> list[Any]:

@@ -15,6 +15,7 @@ from infra.local.credentials import ACCOUNT_ID, REGION, STACK_NAME, local_enviro
 from infra.local.moto_server import run_moto
 from infra.local.resources import Resources
 from infra.local.template import load_template
+from tests.support.dynamodb_local import DynamoDbLocalFront, run_dynamodb_local
 
 _TEMPLATE = Path(__file__).parents[2] / "template.yaml"
 _SERVICES = ("dynamodb", "sqs", "sagemaker")
@@ -32,11 +33,22 @@ class Aws:
 @contextmanager
 def run_aws() -> Iterator[Aws]:
     """A moto of its own on a free port, with the template's resources."""
-    with run_moto() as url, environment_of(url):
+    with _run_services() as url, environment_of(url):
         template = load_template(_TEMPLATE, region=REGION, account_id=ACCOUNT_ID, stack_name=STACK_NAME)
         resources = Resources(template, stack_name=STACK_NAME)
         resources.make_all()
         yield Aws(url, resources.reference("Table"), resources.reference("OutboxQueue"))
+
+
+@contextmanager
+def _run_services() -> Iterator[str]:
+    jars = os.environ.get("DYNAMODB_LOCAL")
+    if not jars:
+        with run_moto() as url:
+            yield url
+        return
+    with run_dynamodb_local(Path(jars)) as port, run_moto(lambda inner: DynamoDbLocalFront(inner, port)) as url:
+        yield url
 
 
 @contextmanager

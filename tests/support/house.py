@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from gateway.application.generation import Generate, Order, Run
-from gateway.application.ports import SearchBackend
+from gateway.application.images import LoadImages
+from gateway.application.ports import SearchBackend, Web
 from gateway.application.queueing import Queue
 from gateway.application.searching import WebSearch
 from gateway.application.settling import Settle
@@ -88,7 +89,7 @@ async def build_house(
         queue=Queue(faulty_lines, clock, wait_s=WAIT_S),
         engine=faults.on(engine),
         search=WebSearch(search, clock),
-        load_images=LoadImages(lambda: web),
+        load_images=LoadImages(lambda: web or no_web()),
         settle=Settle(ledger, faults.on(outbox)),
         bus=bus,
         clock=clock,
@@ -96,6 +97,11 @@ async def build_house(
         patience_s=patience_s,
     )
     return House(generate, engine, clock, books, accounts, lines, outbox, bus, customer, model, faults)
+
+
+def no_web() -> Web:
+    """Where no test has put a web, nothing may be fetched."""
+    raise AssertionError("an image was to be fetched")
 
 
 @dataclass

@@ -2,7 +2,8 @@
 
 Each checks what the real one checks (see the adapters for where that is documented), records what it was asked, and
 answers the shape that the vendor documents. `script` names what the next answers are, in order; after it the server
-behaves. `slow` answers wait until the server is closed.
+behaves. `slow` answers wait until the server is closed, `held` ones until the test releases them. `found` is what a
+test wants found in place of the usual pages and images.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from urllib.parse import parse_qs, urlsplit
 KEY = "key-for-tests-only"
 
 Behaviour = Literal[
-    "fine", "empty", "hostile", "odd", "slow", "not_json", "not_an_object", "deep", "cut", "huge", "compressed",
+    "fine", "empty", "hostile", "odd", "slow", "held", "not_json", "not_an_object", "deep", "cut", "huge", "compressed",
     "redirect", "failing", "rate_limited", "rate_limited_for_a_second", "rate_limited_for_an_hour", "dropped",
 ]  # fmt: skip
 
@@ -240,6 +241,18 @@ class SearchServer:
     refused: list[int] = field(default_factory=list)
     base_url: str = ""
     closing: threading.Event = field(default_factory=threading.Event)
+    arrived: threading.Event = field(default_factory=threading.Event)
+    released: threading.Event = field(default_factory=threading.Event)
+    found: tuple[list[Page], list[Page]] = (PAGES, IMAGES)
+
+    def reset(self) -> None:
+        """Forgets what it was asked and told."""
+        self.script.clear()
+        self.asked.clear()
+        self.refused.clear()
+        self.arrived.clear()
+        self.released.clear()
+        self.found = (PAGES, IMAGES)
 
     def next_behaviour(self) -> Behaviour:
         """What the next answer is, by the script."""
@@ -294,7 +307,10 @@ class _Handler(BaseHTTPRequestHandler):
         if behaviour in FIXED:
             self._send(*FIXED[behaviour])
             return
-        found = FOUND.get(behaviour, (PAGES, IMAGES))[images]
+        if behaviour == "held":
+            self.state.arrived.set()
+            self.state.released.wait(30)
+        found = FOUND.get(behaviour, self.state.found)[images]
         shaped = self.state.vendor.shape(found, images=images)
         body = json.dumps(shaped).encode()
         match behaviour:

@@ -12,7 +12,10 @@ from gateway.domain.usage import Tokens
 from hypothesis import given
 from hypothesis import strategies as st
 
-ANY_TEXT = st.text(st.characters(codec=None) | st.sampled_from('\u2028\u2029\u0085\ud800\udfff"\\\n\r\0😀'))
+ANY_TEXT = st.text(st.characters(codec=None) | st.sampled_from('\u2028\u2029\u0085\ud800\udfff"\\\n\r\0😀')).map(
+    # two halves of a character side by side are that character to every reader of JSON
+    lambda text: text.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
+)
 USAGE = Usage(Tokens(5, 2), 9_000)
 USAGE_JSON = {"prompt_tokens": 5, "completion_tokens": 2, "total_tokens": 7, "cost": 9e-06}
 
@@ -129,12 +132,19 @@ def test_a_whole_answer_holds_what_the_stream_would_have_said(texts: list[str]) 
         fold.add(Piece(0, {"content": text}))
     fold.reason = "stop"
     body = whole_answer(
-        kind="chat", request_id="r1", created=7, model="small", choices=[fold.to_json("chat")], usage=USAGE
+        kind="chat",
+        request_id="r1",
+        created=7,
+        model="small",
+        choices=[fold.to_json("chat")],
+        usage=USAGE,
+        extra={"search_results": texts},
     )
     assert body.isascii()
     answer = json.loads(body)
     assert answer["object"] == "chat.completion"
     assert answer["usage"] == USAGE_JSON
+    assert answer["search_results"] == texts
     assert answer["choices"] == [
         # joined through JSON: a pair of surrogates cut over two pieces arrives as the character they make
         {

@@ -41,7 +41,8 @@ def test_the_defaults_are_those_of_the_contract() -> None:
     request = chat()
     assert (request.temperature, request.top_p, request.max_tokens, request.stream) == (0.7, 1.0, 1000, False)
     assert (request.frequency_penalty, request.presence_penalty, request.n) == (0.0, 0.0, 1)
-    assert (request.web_search, request.response_format, request.stop) == (False, None, None)
+    assert not request.web_search
+    assert (request.response_format, request.stop) == (None, None)
 
 
 @pytest.mark.parametrize("field", RANGES)

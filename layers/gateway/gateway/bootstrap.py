@@ -47,6 +47,7 @@ from gateway.application.upkeep import Sweep, WatchModels
 from gateway.application.working import RunJob
 from gateway.catalogue import Catalogue, load_catalogue
 from gateway.config import Settings
+from gateway.domain.callbacks import PORTS as CALLBACK_PORTS
 from gateway.entrypoints.http.chat import ChatServices, build_chat_app
 from gateway.entrypoints.http.envelope import Envelope
 from gateway.entrypoints.observability import Telemetry, start_logging
@@ -58,6 +59,10 @@ if TYPE_CHECKING:
     from gateway.entrypoints.events.outbox import OutboxHandler
     from gateway.entrypoints.events.upkeep import UpkeepHandler
     from gateway.entrypoints.events.worker import WorkerHandler
+
+IMAGE_TIMEOUT_S = 10.0
+CALLBACK_TIMEOUT_S = 10.0
+"""A host that a client names has so long to answer, redirects and body included."""
 
 
 class Gateway:

@@ -221,7 +221,8 @@ def _findings_bytes(model: Model) -> int:
 
 def _search_tokens(model: Model, body: Body) -> int:
     """What a search may use on top: the question, which sees the conversation too, and the findings in the prompt."""
-    return _prompt_tokens(model, body) + 2 * QUESTION_TOKENS + _findings_bytes(model) // 3
+    added_tokens = estimate_prompt_tokens(QUESTION_BYTES + _findings_bytes(model), messages=2)
+    return _prompt_tokens(model, body) + added_tokens + QUESTION_TOKENS
 
 
 def _prompt_tokens(model: Model, body: Body) -> int:

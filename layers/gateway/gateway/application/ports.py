@@ -78,8 +78,8 @@ class Ledger(Protocol):
         """Records the usage, adds it to the day and ends the lease and the job, if it has one, in one transaction.
 
         A job that another claim holds by now, or that was cancelled, is left alone and nothing is charged.
-        Raises LeaseGone where the lease was settled before (nothing changes), Unsettled where the table refuses for
-        now (repeating is safe).
+        Raises LeaseGone where the lease was settled before (nothing changes; the very same settlement again may also
+        return as it did the first time), Unsettled where the table refuses for now (repeating is safe).
         """
         ...
 

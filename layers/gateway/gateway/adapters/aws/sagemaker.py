@@ -82,10 +82,9 @@ class SageMakerStream:
         """Returns when SageMaker has answered. Raises the GatewayError of its refusal."""
         if self._body is None and not self._ended:
             await self._next_wake(timeout_s)
-        if self._failure is not None:
-            raise self._failure
         if self._body is None:
-            raise engine_timeout()
+            raise self._failure or engine_timeout()
+        # a stream that has failed already is open all the same: its parts are read first
         self._opened = True
 
     async def read(self, *, timeout_s: float) -> list[bytes] | None:

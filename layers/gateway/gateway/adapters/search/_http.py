@@ -44,10 +44,10 @@ class _TransientError(Exception):
 
 
 class VendorClient:
-    """What the back ends over HTTP share: one connection pool, one budget, one table of failures.
+    """What the back ends over HTTP share: one client, one budget, one table of failures.
 
     `budget_s` bounds a whole search, both tries and the pause between them included. Belongs to the event loop of its
-    first request; `aclose` gives the connections back.
+    first request.
     """
 
     def __init__(self, name: str, *, base_url: str, budget_s: float, key: SecretSource | None = None) -> None:
@@ -119,6 +119,9 @@ class VendorClient:
         logging.getLogger("httpx").setLevel(logging.WARNING)
         return httpx.AsyncClient(
             timeout=httpx.Timeout(self._budget_s, connect=min(CONNECT_TIMEOUT_S, self._budget_s)),
+            # A kept connection may have died while Lambda was frozen, and that shows only as a read timeout, which is
+            # not tried again. A handshake for each search costs less than one such search.
+            limits=httpx.Limits(max_keepalive_connections=0),
             follow_redirects=False,
             headers={
                 "Accept": "application/json",
