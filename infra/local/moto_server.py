@@ -83,7 +83,6 @@ def run_moto(front: Callable[[Application], Application] = _OneWriteAtATime) -> 
     DynamoDBBackend.transact_write_items = _transact  # type: ignore[method-assign]
     application = front(DomainDispatcherApplication(create_backend_app))
     server = make_server("127.0.0.1", 0, application, threaded=True, request_handler=_QuietHandler)
-    server.daemon_threads = True
     thread = threading.Thread(target=server.serve_forever, name="moto", daemon=True)
     thread.start()
     try:

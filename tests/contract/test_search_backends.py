@@ -331,7 +331,7 @@ def test_ddgs_gets_the_country_first() -> None:
 async def test_ddgs_that_is_not_installed_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ddgs", None)
 
-    with pytest.raises(SearchFailed, match=r"pip install 'studiolm-gateway\[search\]'"):
+    with pytest.raises(SearchFailed, match=r"pip install 'studiolm-gateway\[local\]'"):
         await DdgsSearch(budget_s=1.0).search(QUERY, count=1)
 
 

@@ -12,7 +12,7 @@ from tests.http.asking import CHAT, MESSAGES, Asker, chat_body
 from tests.http.test_errors import assert_error
 from tests.support.chat_process import ChatProcess
 from tests.support.engine_pieces import opening, whole
-from tests.support.http_client import request
+from tests.support.http_client import Connection, request
 from tests.support.refusing_aws import refusing_aws
 from tests.support.scripted_engine import STREAM_BROKEN, Refusal, Script, ScriptedEngine
 from tests.support.stack import AppServer, OpenedAccount, Stack
@@ -108,3 +108,13 @@ def test_no_prompt_answer_or_key_is_ever_logged(
     assert "request settled" in logged
     for secret in (PROMPT, ANSWER, account.key, account.key[-38:]):
         assert secret not in logged
+
+
+def test_a_client_that_leaves_while_it_sends_its_body_is_no_failure(
+    chat_process: ChatProcess, account: OpenedAccount, engine: ScriptedEngine
+) -> None:
+    ask = Asker(chat_process.port, account.authorization)
+    with Connection(chat_process.port) as connection:
+        connection.send("POST", CHAT, headers={**ask.headers, "Content-Length": "1000"}, body=b'{"mod')
+    assert ask().status == 200
+    assert "request failed" not in chat_process.stop()

@@ -31,8 +31,7 @@ def app_named(name: str, events: list[str], *, broken: bool = False) -> App:
     async def answer(request: Request) -> JSONResponse:
         return JSONResponse(str(request.state.name))
 
-    app = Starlette(routes=[HttpRoute("/{path:path}", answer, methods=["GET", "POST"])], lifespan=lifespan)
-    return app  # type: ignore[return-value]  # Starlette's ASGI types are wider than ours
+    return Starlette(routes=[HttpRoute("/{path:path}", answer, methods=["GET", "POST"])], lifespan=lifespan)  # type: ignore[return-value]  # Starlette's ASGI types are wider than ours
 
 
 class Driver:

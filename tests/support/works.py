@@ -117,7 +117,7 @@ async def build_works(
     )
     jobs, queue, blobs, ids = FakeJobs(), FakeJobQueue(), FakeBlobs(part_bytes=part_bytes), NumberedIds()
     house.books.end_job = jobs.end_now
-    orders = Orders(Catalogue({house.model.id: house.model}, {}), ids)
+    orders = Orders(Catalogue({house.model.id: house.model}, {}, {}), ids)
     clock = house.clock
     enqueue = Enqueue(jobs=jobs, queue=queue, blobs=blobs, orders=orders, clock=clock, ids=ids)
     run_job = RunJob(jobs=jobs, queue=queue, blobs=blobs, orders=orders, generate=house.generate, clock=clock, ids=ids)

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -69,6 +70,8 @@ class Envelope:
             return
         try:
             await self.app(scope, receive, send_with_headers)
+        except ClientDisconnect:  # it left while it sent its body: there is nobody to answer
+            return
         except Exception:  # the outermost frame
             logger.exception("request failed", extra={"request_id": request_id, "path": scope["path"]})
             if not started:

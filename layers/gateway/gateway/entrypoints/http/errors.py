@@ -8,7 +8,6 @@ from typing import Any
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Match, Route
 
 from gateway.domain.errors import GatewayError, InvalidRequest, MethodNotAllowed, NotFound, ServerError
 
@@ -35,7 +34,7 @@ async def answer_http_exception(request: Request, error: Exception) -> Response:
     if error.status_code == 404:
         ours = NotFound(f"There is no route {where}. See /openapi.json.", reason="route_not_found")
     elif error.status_code == 405:
-        allowed = _allowed(request)
+        allowed = (error.headers or {}).get("Allow", "")
         ours = MethodNotAllowed(f"{where} is not allowed; allowed: {allowed}.", headers={"Allow": allowed})
     elif error.status_code < 500:
         ours = InvalidRequest(str(error.detail))
@@ -49,11 +48,8 @@ async def answer_failure(_request: Request, _error: Exception) -> Response:
     return error_response(ServerError())
 
 
-def _allowed(request: Request) -> str:
-    """Every method of the path; Starlette names those of the first route only."""
-    routes = [route for route in request.app.router.routes if isinstance(route, Route)]
-    methods = [route.methods or () for route in routes if route.matches(request.scope)[0] is not Match.NONE]
-    return ", ".join(sorted({method for some in methods for method in some}))
-
-
-HANDLERS: dict[Any, Any] = {GatewayError: answer_gateway_error, HTTPException: answer_http_exception, Exception: answer_failure}
+HANDLERS: dict[Any, Any] = {
+    GatewayError: answer_gateway_error,
+    HTTPException: answer_http_exception,
+    Exception: answer_failure,
+}

@@ -1,0 +1,103 @@
+"""The outbox function: settlements that come late, twice, broken, or to a table that still refuses."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from gateway.adapters.aws.outbox import read_message, write_message
+from gateway.domain.keys import parse_key
+from gateway.domain.usage import Lease, Settlement, Tokens
+
+from infra.local.context import Context
+from tests.functions.loading import Functions, Handler, read_event
+from tests.support.refusing_aws import refusing_aws
+from tests.support.stack import MODEL, OpenedAccount, Stack
+
+RESERVED = 1000
+
+
+@pytest.fixture
+def handler(functions: Functions) -> Handler:
+    return functions.handler("OutboxFunction", "outbox")
+
+
+@pytest.fixture
+def settlement(stack: Stack, account: OpenedAccount) -> Settlement:
+    """What a running request of the account has yet to settle."""
+    key = parse_key(account.key)
+    assert key is not None
+    now_s = int(stack.gateway.clock.now_s())
+    lease = Lease(
+        request_id=stack.gateway.ids.request_id(),
+        account_id=account.id,
+        key_id=account.key_id,
+        model=MODEL,
+        endpoint="/v1/chat/completions",
+        reserved_tokens=RESERVED,
+        admitted_s=now_s,
+        deadline_s=now_s + 300,
+    )
+    stack.run(stack.gateway.ledger.admit(lease, key_hash=key.hash))
+    return Settlement(
+        lease=lease, status="ok", http_status=200, tokens=Tokens(10, 2), cost_nano_usd=1200, ended_s=now_s
+    )
+
+
+def batch(*bodies: str) -> dict[str, Any]:
+    """The example event with these messages in place of its own; their ids are `m0`, `m1`, …"""
+    event = read_event("sqs_outbox_settlement")
+    (record,) = event["Records"]
+    return {"Records": [record | {"messageId": f"m{number}", "body": body} for number, body in enumerate(bodies)]}
+
+
+def failed(answer: dict[str, Any]) -> list[str]:
+    return [failure["itemIdentifier"] for failure in answer["batchItemFailures"]]
+
+
+def test_the_example_is_a_settlement() -> None:
+    (record,) = read_event("sqs_outbox_settlement")["Records"]
+    example = read_message(record["body"])
+    assert example.tokens == Tokens(10, 2)
+    assert write_message(example) == record["body"]
+
+
+def test_a_late_settlement_is_recorded_and_gives_the_quota_back(
+    stack: Stack, account: OpenedAccount, settlement: Settlement, handler: Handler, context: Context
+) -> None:
+    assert stack.account_of(account).tokens_today == RESERVED
+    assert failed(handler(batch(write_message(settlement)), context)) == []
+    (record,) = stack.usage_records(account)
+    assert (record["request_id"], record["total_tokens"]) == (settlement.lease.request_id, 12)
+    after = stack.account_of(account)
+    assert (after.tokens_today, after.open) == (12, {})
+
+
+def test_a_settlement_delivered_twice_bills_once(
+    stack: Stack, account: OpenedAccount, settlement: Settlement, handler: Handler, context: Context
+) -> None:
+    body = write_message(settlement)
+    assert failed(handler(batch(body, body), context)) == []
+    assert failed(handler(batch(body), context)) == []
+    assert stack.usage_today(account)["all", ""].requests == 1
+    assert stack.account_of(account).tokens_today == 12
+
+
+@pytest.mark.parametrize("broken", ["", "not json", "{}", json.dumps({"lease": {}}), "[]"])
+def test_a_broken_message_comes_back_alone(
+    stack: Stack, account: OpenedAccount, settlement: Settlement, handler: Handler, context: Context, broken: str
+) -> None:
+    assert failed(handler(batch(broken, write_message(settlement), broken), context)) == ["m0", "m2"]
+    assert len(stack.usage_records(account)) == 1
+
+
+def test_a_table_that_refuses_keeps_every_message(
+    stack: Stack, account: OpenedAccount, settlement: Settlement, functions: Functions, context: Context
+) -> None:
+    body = write_message(settlement)
+    with refusing_aws("AccessDeniedException") as url:
+        handler = functions.handler("OutboxFunction", "outbox", AWS_ENDPOINT_URL_DYNAMODB=url)
+        assert failed(handler(batch(body, body), context)) == ["m0", "m1"]
+    assert stack.usage_records(account) == []
+    assert settlement.lease.request_id in stack.account_of(account).open
