@@ -151,11 +151,11 @@ $(SAM_INSTALLED): $(SAM_VENV)/.created requirements-sam.lock
 $(ADAPTER): Makefile
 	@command -v cargo >/dev/null || { echo "The deployed lane builds the Lambda Web Adapter with cargo (Rust), and there is none on PATH." >&2; exit 1; }
 	@echo "Building the Lambda Web Adapter $(ADAPTER_VERSION), once"
-	@CARGO_TARGET_DIR="$(CURDIR)/$(DEPLOYED)/adapter/target" cargo install --quiet --debug --locked \
+	@CARGO_TARGET_DIR="$(CURDIR)/$(DEPLOYED)/adapter/target" cargo install --quiet --force --debug --locked \
 	  --version "=$(ADAPTER_VERSION)" --root "$(DEPLOYED)/adapter" lambda_web_adapter
 	@touch $@
 
-$(LAYERS): layers/dependencies/requirements.lock layers/dependencies/Makefile $(DEV) $(SAM_INSTALLED)
+$(LAYERS): layers/dependencies/requirements.lock layers/dependencies/Makefile | $(DEV) $(SAM_INSTALLED)
 	@rm -rf $(DEPLOYED)/opt
 	@$(MAKE) --silent -C layers/dependencies build-DependenciesLayer UV="$(UV)" ARCHITECTURE="$(MACHINE)" \
 	  PYTHON_VERSION="$(MINOR)" ARTIFACTS_DIR="$(CURDIR)/$(DEPLOYED)/opt"

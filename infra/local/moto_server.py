@@ -80,7 +80,7 @@ class _Before:
 @contextmanager
 def run_moto(front: Callable[[Application], Application] = _OneWriteAtATime) -> Iterator[str]:
     """A moto on a free port of 127.0.0.1, behind a WSGI layer of its own; gives its URL."""
-    DynamoDBBackend.transact_write_items = _transact  # type: ignore[method-assign]
+    DynamoDBBackend.transact_write_items = _transact  # type: ignore[method-assign, assignment]
     application = front(DomainDispatcherApplication(create_backend_app))
     server = make_server("127.0.0.1", 0, application, threaded=True, request_handler=_QuietHandler)
     thread = threading.Thread(target=server.serve_forever, name="moto", daemon=True)

@@ -236,7 +236,7 @@ async def test_a_pause_that_a_vendor_asks_for_does_not_outlast_the_budget(vendor
         with pytest.raises(SearchFailed):
             await backend.search(QUERY, count=5)
 
-    assert len(server.asked) == 1
+    assert len(server.asked) <= 1  # none where the budget was over before the client was made
 
 
 async def test_nobody_listening_is_a_search_failure(vendor: str) -> None:

@@ -14,6 +14,12 @@ FUNCTIONS_BY_PREFIX = {
     "apigw_chat": "ChatFunction",
     "apigw_completions": "ChatFunction",
     "sqs_outbox": "OutboxFunction",
+    "sqs_job": "WorkerFunction",
+    "sqs_callback": "CallbackFunction",
+    "sqs_batch_step": "IntakeFunction",
+    "sqs_request": "IntakeFunction",
+    "s3_": "IntakeFunction",
+    "bus_": "IntakeFunction",
     "schedule_": "UpkeepFunction",
     "sagemaker_": "UpkeepFunction",
 }

@@ -28,7 +28,7 @@ def emulated(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
     def start(name: str) -> EmulatedFunction:
         if name not in running:
-            variables = {**stack.environment, **stack.functions[name]}
+            variables = {**stack.environment, **stack.functions[name].environment}
             folder = ROOT / HANDLERS[name]
             running[name] = EmulatedFunction(folder, variables, state=tmp_path_factory.mktemp(name))
         return running[name]

@@ -21,7 +21,9 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 @pytest.fixture
 def functions(stack: Stack) -> Iterator[Functions]:
     with borrowed_environment(stack.environment):
-        yield Functions(stack)
+        functions = Functions(stack)
+        yield functions
+        functions.end()
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from tests.support.stack import MODEL, OpenedAccount
 
 @pytest.fixture
 def handler(functions: Functions) -> Handler:
-    return functions.handler("AccountFunction", "account")
+    return functions.handler("AccountFunction")
 
 
 def signed(name: str, account: OpenedAccount, **changes: Any) -> dict[str, Any]:

@@ -20,7 +20,7 @@ RESERVED = 1000
 
 @pytest.fixture
 def handler(functions: Functions) -> Handler:
-    return functions.handler("OutboxFunction", "outbox")
+    return functions.handler("OutboxFunction")
 
 
 @pytest.fixture
@@ -97,7 +97,7 @@ def test_a_table_that_refuses_keeps_every_message(
 ) -> None:
     body = write_message(settlement)
     with refusing_aws("AccessDeniedException") as url:
-        handler = functions.handler("OutboxFunction", "outbox", AWS_ENDPOINT_URL_DYNAMODB=url)
+        handler = functions.handler("OutboxFunction", AWS_ENDPOINT_URL_DYNAMODB=url)
         assert failed(handler(batch(body, body), context)) == ["m0", "m1"]
     assert stack.usage_records(account) == []
     assert settlement.lease.request_id in stack.account_of(account).open

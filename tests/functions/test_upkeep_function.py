@@ -16,7 +16,7 @@ STATE_CHANGES = ["sagemaker_component_state_change", "sagemaker_endpoint_state_c
 
 @pytest.fixture
 def handler(functions: Functions) -> Handler:
-    return functions.handler("UpkeepFunction", "upkeep")
+    return functions.handler("UpkeepFunction")
 
 
 def leave_lease(stack: Stack, account: OpenedAccount, *, deadline_in_s: int) -> Lease:

@@ -22,6 +22,7 @@ from starlette.types import ASGIApp
 from infra.local.child import Child, Reports
 from infra.local.credentials import STACK_NAME, local_environment
 from infra.local.engine_plug import EngineAnswer, EnginePlug
+from infra.local.functions import Function
 from infra.local.standin import StandIn, start_sagemaker_standin
 from tests.support.scripted_engine import Script, ScriptedEngine
 
@@ -99,10 +100,10 @@ class Stack:
         self._stand_in: StandIn = start_sagemaker_standin(
             {endpoint_of(MODEL): self.engine, endpoint_of(SECOND_MODEL): self.second_engine}
         )
-        self.functions = {function["logical_id"]: function["environment"] for function in report["functions"]}
+        self.functions = {fields["logical_id"]: Function.from_json(fields) for fields in report["functions"]}
         self.environment = {
             **local_environment({}),
-            **self.functions["ChatFunction"],
+            **self.functions["ChatFunction"].environment,
             **report["endpoints"],
             "AWS_ENDPOINT_URL_SAGEMAKER": self._stand_in.url,
             "AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME": self._stand_in.url,

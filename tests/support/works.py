@@ -57,8 +57,13 @@ class Works:
 
     async def deliver(self) -> list[Settlement | None]:
         """Has every message for a worker that is in the queue now delivered once."""
-        waiting = [sent.message for sent in self.queue.jobs.pop("small", [])]
-        return [await self.run_job(ref) for ref in waiting if isinstance(ref, JobRef)]
+        waiting = self.waiting()
+        self.queue.jobs.clear()
+        return [await self.run_job(ref) for ref in waiting]
+
+    def waiting(self) -> list[JobRef]:
+        """The jobs of the messages that lie in the model's queue."""
+        return [sent.message for sent in self.queue.jobs.get("small", []) if isinstance(sent.message, JobRef)]
 
     async def take_steps(self) -> None:
         """Has every step of a batch taken, those that follow from one too."""

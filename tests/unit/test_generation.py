@@ -124,7 +124,16 @@ async def test_a_used_up_day_is_told_to_the_bus_once() -> None:
         with pytest.raises(RateLimited):
             await house.generate.start(new_order(house.customer))
     assert house.bus.published == [
-        ("QuotaReached", {"account": house.customer.account.id, "day": "20261123"}),
+        (
+            "QuotaReached",
+            {
+                "account": house.customer.account.id,
+                "plan": "free",
+                "day": "20261123",
+                "limit_tokens": 1000,
+                "used_tokens": 1000,
+            },
+        ),
     ]
 
 
@@ -279,10 +288,12 @@ async def test_a_client_that_leaves_while_it_is_admitted_leaves_no_lease(taken: 
 
 async def test_a_search_before_the_answer_is_paid_with_it_and_told_before_the_first_piece() -> None:
     backend = FakeSearch([WebResult(title="T", url="https://t.example/", snippet="s", source="t.example")])
-    house = await build_house([text('{"query": "q"}', completion=3), *answer()], answer("a"), search=backend)
+    house = await build_house(
+        [text('{"query": "Eiffel Tower height"}', completion=3), *answer()], answer("a"), search=backend
+    )
     order = replace(new_order(house.customer), search=search_order("force"))
     run, told, settlement = await drive(house, order)
-    assert backend.queries == ["q"]
+    assert backend.queries == ["Eiffel Tower height"]
     assert [extra.fields["search_results"][0]["url"] for extra in told.extras] == ["https://t.example/"]
     assert run.headers["x-search-status"] == "searched"
     assert (told.texts, settlement.searches) == (["a"], 1)
@@ -313,7 +324,7 @@ def search_order(mode: Mode) -> SearchOrder:
     """A search whose question is asked with 9 tokens and whose answer with 7."""
     return SearchOrder(
         plan=SearchPlan(mode=mode, count=3),
-        conversation=[{"role": "user", "content": "What is new?"}],
+        conversation=[{"role": "user", "content": "How high is the Eiffel Tower?"}],
         question=lambda messages, schema: {"max_tokens": 9},
         answer=lambda found: [Choice(index=0, body={"max_tokens": 7}, new_shaper=PlainShaper)],
     )

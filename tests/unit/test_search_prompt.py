@@ -15,6 +15,7 @@ from gateway.domain.search import ImageResult, SearchDecision, SearchPlan, WebRe
 from gateway.domain.search_prompt import (
     decision_messages,
     decision_schema,
+    grounded_query,
     parse_decision,
     parse_query,
     parse_web_search,
@@ -157,10 +158,25 @@ def test_a_decision_that_cannot_be_read_means_no_search(text: str, decision: Sea
     assert parse_decision(text) == decision
 
 
-def test_a_query_that_cannot_be_read_is_made_of_the_conversation() -> None:
-    assert parse_query('{"query": "who built the eiffel tower"}', CONVERSATION) == "who built the eiffel tower"
-    for text in ("", "{", '{"query": "  "}', '{"query": 7}', "null"):
-        assert parse_query(text, CONVERSATION) == "And who built it? How tall is the Eiffel Tower?"
+def test_a_query_that_cannot_be_read_is_empty() -> None:
+    assert parse_query('{"query": "who built the eiffel tower"}') == "who built the eiffel tower"
+    assert [parse_query(text) for text in ("", "{", '{"query": "  "}', '{"query": 7}', "null")] == [""] * 5
+
+
+@pytest.mark.parametrize("query", ["EIFFEL tower's architect", '"Eiffel"', "architect of the Eiffel Tower, Paris"])
+def test_a_query_about_the_conversation_is_taken_as_it_is(query: str) -> None:
+    assert grounded_query(query, CONVERSATION) == query
+
+
+@pytest.mark.parametrize("query", ["", "2026-11-23", "a few words", "search", "is of a"])
+def test_a_query_without_a_word_of_the_conversation_is_made_of_it(query: str) -> None:
+    assert grounded_query(query, CONVERSATION) == "And who built it? How tall is the Eiffel Tower?"
+
+
+def test_a_query_in_a_script_of_short_words_is_held_to_the_same() -> None:
+    conversation = [{"role": "user", "content": "東京 の 天気 は"}]
+    assert grounded_query("東京 天気", conversation) == "東京 天気"
+    assert grounded_query("大阪", conversation) == "東京 の 天気 は"
 
 
 def test_a_last_message_that_says_enough_is_the_query_alone() -> None:
@@ -185,10 +201,17 @@ def test_the_block_is_dated_numbered_and_delimited() -> None:
     assert "retrieved on 2026-11-23" in block
     assert (
         "<search_results>\n"
-        "[1] Tower\nURL: https://a.example/\nText: 330 m\n"
-        "[2] Paris\nURL: https://a.example/\nDate: 2026-11-01\nText: 330 m\n"
+        "[1] Tower\nURL: https://a.example/\nText: 330 m [1]\n"
+        "[2] Paris\nURL: https://a.example/\nDate: 2026-11-01\nText: 330 m [2]\n"
         "</search_results>\n"
     ) in block
+
+
+def test_a_sources_number_stands_inside_its_last_sentence() -> None:
+    block = render_results(
+        [page(snippet="It is tall. 330 m!"), page(snippet="Why?!"), page(snippet="...")], TODAY, 4000
+    )
+    assert re.findall(r"Text: (.*)", block) == ["It is tall. 330 m [1]!", "Why [2]?!", " [3]..."]
 
 
 def test_a_search_that_found_nothing_says_so() -> None:
@@ -221,8 +244,8 @@ def test_no_source_forges_a_delimiter_or_a_number_or_more_room(pages: list[WebRe
     assert block.count("<search_results>") == 1
     assert block.count("</search_results>") == 1
     inside = block.partition("<search_results>\n")[2].partition("</search_results>")[0]
-    numbers = [int(n) for n in re.findall(r"\[(\d+)\]", inside)]
-    assert numbers == list(range(1, len(numbers) + 1))
+    sources = [[int(n) for n in re.findall(r"\[(\d+)\]", source)] for source in re.split(r"(?m)^(?=\[)", inside)[1:]]
+    assert all(set(numbers) == {index} for index, numbers in enumerate(sources, start=1))
     assert all(
         re.match(r"\[\d+\] |\[\d+\]$|URL: ?|Date: ?|Text: |The search found", line) for line in inside.splitlines()
     )

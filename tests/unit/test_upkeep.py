@@ -158,7 +158,7 @@ async def test_a_change_of_state_is_published_and_its_absence_is_not() -> None:
     await hall.watch([SMALL])
     hall.fleet.place(SMALL, copies=0)
     await hall.watch([SMALL])
-    assert [(kind, detail["from"], detail["to"], detail["copies"]) for kind, detail in hall.bus.published] == [
-        ("ModelStateChanged", "off", "ready", 2),
-        ("ModelStateChanged", "ready", "warming", 0),
+    assert [(kind, detail["status"], detail["copies"]) for kind, detail in hall.bus.published] == [
+        ("ModelStateChanged", "ready", 2),
+        ("ModelStateChanged", "warming", 0),
     ]

@@ -119,11 +119,11 @@ class Generate:
 
     async def _tell_quota_reached(self, refusal: DailyQuotaReached, lease: Lease) -> None:
         """Once an account and day; not at all where the table is out of reach, for the refusal is what counts."""
-        if refusal.told:
+        if refusal.event is None:
             return
         with suppress(ServiceUnavailable):
             if await self.ledger.claim_quota_event(lease.account_id, day=lease.day):
-                await self.bus.publish("QuotaReached", {"account": lease.account_id, "day": lease.day})
+                await self.bus.publish("QuotaReached", refusal.event)
 
 
 class Run:

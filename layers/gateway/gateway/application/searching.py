@@ -14,9 +14,9 @@ from gateway.domain.search import ImageResult, SearchPlan, WebResult
 from gateway.domain.search_prompt import (
     decision_messages,
     decision_schema,
+    grounded_query,
     parse_decision,
     parse_query,
-    query_from_conversation,
     query_messages,
     query_schema,
 )
@@ -106,9 +106,10 @@ class WebSearch:
         if plan.mode == "auto":
             messages = decision_messages(conversation, today, plan.place)
             decision = parse_decision(await ask(order.question(messages, decision_schema())))
-            return (decision.query or query_from_conversation(conversation)) if decision.search else ""
+            return grounded_query(decision.query, conversation) if decision.search else ""
         messages = query_messages(conversation, today, plan.place)
-        return parse_query(await ask(order.question(messages, query_schema())), conversation)
+        query = parse_query(await ask(order.question(messages, query_schema())))
+        return grounded_query(query, conversation)
 
     def _without(self, plan: SearchPlan, today: date) -> Findings:
         if plan.mode == "auto":

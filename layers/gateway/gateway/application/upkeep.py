@@ -59,10 +59,9 @@ class WatchModels:
         line = await self.lines.describe(model.id, status=status, copies=copies, slots=copies * model.slots_per_copy)
         if line.status != before.status:
             logger.info("model %s is %s with %d copies", model.id, line.status, copies)
-            await self.bus.publish(
-                "ModelStateChanged",
-                {"model": model.id, "from": before.status, "to": line.status, "copies": copies},
-            )
+        if (line.status, line.copies) != (before.status, before.copies):
+            change = {"model": model.id, "status": line.status, "copies": line.copies}
+            await self.bus.publish("ModelStateChanged", change)
         now_s = self.clock.now_s()
         if line.dead(now_s):
             await self.lines.remove_dead(line, now_s=now_s)

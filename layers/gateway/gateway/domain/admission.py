@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from hmac import compare_digest
-from typing import Literal
+from typing import Any, Literal
 
 from gateway.domain.errors import AuthenticationFailed, DailyQuotaReached, GatewayError, PermissionDenied, RateLimited
 from gateway.domain.plans import Limits
@@ -93,7 +93,7 @@ def explain_refusal(account: Account | None, lease: Lease, *, key_hash: str | No
         if account.tokens_today - account.reserved_tokens >= limits.daily_tokens:
             return DailyQuotaReached(
                 f"The daily limit of {limits.daily_tokens} tokens is used up. It starts anew at 00:00 UTC.",
-                told=account.quota_told == lease.day,
+                event=None if account.quota_told == lease.day else _quota_event(account, lease.day),
                 retry_after_s=seconds_to_midnight(now_s),
                 headers=headers,
             )
@@ -116,6 +116,17 @@ def explain_refusal(account: Account | None, lease: Lease, *, key_hash: str | No
         retry_after_s=OPEN_RETRY_S,
         headers=headers,
     )
+
+
+def _quota_event(account: Account, day: str) -> dict[str, Any]:
+    """The detail of QuotaReached (`infra/events`)."""
+    return {
+        "account": account.id,
+        "plan": account.plan,
+        "day": day,
+        "limit_tokens": account.limits.daily_tokens,
+        "used_tokens": account.tokens_today,
+    }
 
 
 def explain_denial(account: Account, *, key_id: str, key_hash: str | None, scope: Scope | None) -> GatewayError | None:

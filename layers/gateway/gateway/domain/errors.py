@@ -148,11 +148,13 @@ class RateLimited(GatewayError):
 
 
 class DailyQuotaReached(RateLimited):
-    """The day's tokens are used up. `told` says whether an event has said so today."""
+    """The day's tokens are used up. `event` is what others are to be told of it, None where they were today."""
 
-    def __init__(self, message: str, *, told: bool, retry_after_s: int, headers: dict[str, str]) -> None:
+    def __init__(
+        self, message: str, *, event: dict[str, Any] | None, retry_after_s: int, headers: dict[str, str]
+    ) -> None:
         super().__init__(message, reason="daily_quota_exceeded", retry_after_s=retry_after_s, headers=headers)
-        self.told = told
+        self.event = event
 
 
 class ServerError(GatewayError):

@@ -14,7 +14,7 @@ from zlib import crc32
 
 ImageFormat = Literal["png", "jpeg", "gif", "webp"]
 
-MAX_PARTS = 50_000
+MAX_PARTS = 20_000
 """Chunks, segments and blocks of one file; a GIF of 4 MB has 16,000 when its blocks are full."""
 MAX_SCANS = 64
 """Of a JPEG. Progressive ones have about ten; each costs the decoder a pass over all pixels, however short it is."""

@@ -153,8 +153,14 @@ Message = Mapping[str, Any]
 """A chat message as on the wire: `role`, and `content` that is a string, None or parts."""
 
 _MAX_QUERY = 200  # characters the model may write; more is no query, and each token of it delays the answer
+_SHORTEST_SUBJECT = 3  # ASCII letters; "is" and "of" stand in every conversation
+_AROUND_WORDS = ".,;:!?'\"()[]"
 _FEW_WORDS = 8
 """A last message shorter than this ("and in winter?") leans on what was said before it."""
+
+
+_QUERY_IS = '"query" is what to type into the search engine.'
+"""No example: a small model takes "a few search words" for the query (SmolLM2-135M did, each time)."""
 
 
 def decision_schema() -> dict[str, Any]:
@@ -171,10 +177,10 @@ def decision_messages(conversation: Sequence[Message], today: date, place: str |
     """The conversation with the question put after it, so that an engine's prefix cache serves both prompts."""
     return _asked(
         conversation,
-        f"{_setting(today, place)} Before you answer: would a web search help to answer my last message well? "
-        "Search for news, current facts, prices, people, products, places, versions, or anything you are not sure of. "
-        "Do not search for greetings, arithmetic, translation, rewriting, code or opinions. "
-        'Answer with JSON only: {"search": true or false, "query": "a few search words, or nothing"}.',
+        f"{_setting(today, place)} Do not answer yet. Decide whether a web search is needed to answer my last message "
+        "well. It is for news, current facts, prices, people, products, places, versions, and whatever you are not "
+        "sure of. It is not for greetings, arithmetic, translation, rewriting, code or opinions. "
+        f'Answer with a JSON object: "search" is true or false, {_QUERY_IS}',
     )
 
 
@@ -201,13 +207,24 @@ def query_messages(conversation: Sequence[Message], today: date, place: str | No
         conversation,
         f"{_setting(today, place)} Do not answer yet. Write the web search query that finds what my last message asks "
         "for. Name the subject: replace words such as 'it' or 'there' by what they mean in our conversation. "
-        'Answer with JSON only: {"query": "a few search words"}.',
+        f"Answer with a JSON object: {_QUERY_IS}",
     )
 
 
-def parse_query(text: str, conversation: Sequence[Message]) -> str:
-    """The query that the model wrote, or else the one that the conversation gives."""
-    return _query(_object(text)) or query_from_conversation(conversation)
+def parse_query(text: str) -> str:
+    """The query that the model wrote; empty where none can be read."""
+    return _query(_object(text))
+
+
+def grounded_query(query: str, conversation: Sequence[Message]) -> str:
+    """The model's query, or, where it has no word of the conversation in it, the one that the conversation gives.
+
+    A small model may write the day's date, or "search"; the user's own words always find something of use.
+    """
+    said = " ".join(_text(message) for message in conversation).casefold()
+    words = (word.strip(_AROUND_WORDS) for word in query.casefold().split())
+    named = any(word in said for word in words if len(word) >= _SHORTEST_SUBJECT or (not word.isascii() and word))
+    return query if named else query_from_conversation(conversation)
 
 
 def query_from_conversation(conversation: Sequence[Message]) -> str:
@@ -228,8 +245,9 @@ def render_results(results: Sequence[WebResult], today: date, max_bytes: int) ->
     """The numbered sources as a block for the prompt, of at most `max_bytes` of UTF-8.
 
     Each source gets an equal share; one that leaves others room leaves it unused. No source can forge a delimiter or
-    another source's number: it is one line a field, without angle or square brackets. The last sources are left out
-    where not even their titles fit. Raises ValueError if the frame alone is over `max_bytes`.
+    another source's number: it is one line a field, without angle or square brackets. Its own number stands inside
+    its last sentence, where an answer puts it: SmolLM2-135M cites by copying it, and not at all otherwise. The last
+    sources are left out where not even their titles fit. Raises ValueError if the frame alone is over `max_bytes`.
     """
     room = max_bytes - len(_framed("", today).encode())
     if room < 0:
@@ -237,11 +255,11 @@ def render_results(results: Sequence[WebResult], today: date, max_bytes: int) ->
     heads = [_head(number, result) for number, result in enumerate(results, start=1)]
     while sum(len(head.encode()) for head in heads) > room:
         heads.pop()
-    share = (room - sum(len(head.encode()) for head in heads)) // max(1, len(heads)) - len("Text: \n")
+    share = (room - sum(len(head.encode()) for head in heads)) // max(1, len(heads)) - len("Text:  [99]\n")
     entries = []
-    for head, result in zip(heads, results, strict=False):
+    for number, (head, result) in enumerate(zip(heads, results, strict=False), start=1):
         text = _cut(_inert(result.snippet), share)
-        entries.append(f"{head}Text: {text}\n" if text else head)
+        entries.append(f"{head}Text: {_numbered(text, number)}\n" if text else head)
     return _framed("".join(entries), today)
 
 
@@ -277,6 +295,12 @@ def _framed(entries: str, today: date) -> str:
 def _head(number: int, result: WebResult) -> str:
     dated = f"Date: {_inert(result.date)}\n" if result.date else ""
     return f"[{number}] {_inert(result.title)}\nURL: {_inert(result.url)}\n{dated}"
+
+
+def _numbered(text: str, number: int) -> str:
+    """The text with its source's number before the mark that ends its last sentence."""
+    sentence = text.rstrip(".!?")
+    return f"{sentence} [{number}]{text[len(sentence) :]}"
 
 
 _BRACKETS = str.maketrans({"<": "‹", ">": "›", "[": "(", "]": ")"})

@@ -1,0 +1,129 @@
+"""`sam local invoke`: every function on every example event, in a container with Lambda's layout (`make test-sam`).
+
+What the functions call at AWS is played on the host, at the address under which containers see it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import socket
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+from samtranslator.yaml_helper import yaml_parse
+
+from tests.deployed.environment import ADAPTER, ROOT
+from tests.deployed.events import function_of, read_event
+from tests.support.engine_pieces import whole
+from tests.support.scripted_engine import Script, ScriptedEngine
+from tests.support.stack import Stack
+
+EVENTS = sorted(path.stem for path in (ROOT / "events").glob("*.json"))
+SAM = ROOT / ".venv-sam/bin/sam"
+ARCHITECTURE = "arm64" if platform.machine() in {"aarch64", "arm64"} else "x86_64"
+
+
+def bridge_address() -> str:
+    """The host's own address on Docker's default network."""
+    asked = ["docker", "network", "inspect", "bridge", "--format", "{{(index .IPAM.Config 0).Gateway}}"]
+    return subprocess.run(asked, check=True, capture_output=True, text=True).stdout.strip()
+
+
+class Relay:
+    """A port on the bridge that leads to a port of loopback."""
+
+    def __init__(self, address: str, port: int) -> None:
+        self._listener = socket.create_server((address, 0))
+        self._target = port
+        self.url = f"http://{address}:{self._listener.getsockname()[1]}"
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                near, _ = self._listener.accept()
+                far = socket.create_connection(("127.0.0.1", self._target))
+                for source, sink in ((near, far), (far, near)):
+                    threading.Thread(target=_pump, args=(source, sink), daemon=True).start()
+
+    def close(self) -> None:
+        """Takes no new connections."""
+        self._listener.close()
+
+
+def _pump(source: socket.socket, sink: socket.socket) -> None:
+    with suppress(OSError):
+        while data := source.recv(65536):
+            sink.sendall(data)
+        sink.shutdown(socket.SHUT_WR)
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    stack = Stack(tmp_path_factory.mktemp("stack"))
+    stack.engine.engine = ScriptedEngine([Script(pieces=whole("Paris"))])
+    yield stack
+    stack.stop()
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The built template with the adapter's layer from here, since AWS's own can only be had with an account."""
+    layer = tmp_path_factory.mktemp("layer")
+    (layer / "extensions").mkdir()
+    (layer / "extensions/lambda-adapter").write_bytes(ADAPTER.read_bytes())
+    (layer / "extensions/lambda-adapter").chmod(0o755)
+    (layer / "bootstrap").write_text('#!/bin/sh\nexec "$LAMBDA_TASK_ROOT/$_HANDLER"\n')
+    (layer / "bootstrap").chmod(0o755)
+    built = ROOT / ".aws-sam/build/template.yaml"
+    document = yaml_parse(built.read_text("utf-8"))
+    resources = document["Resources"]
+    resources["AdapterLayer"] = {"Type": "AWS::Serverless::LayerVersion", "Properties": {"ContentUri": str(layer)}}
+    resources["ChatFunction"]["Properties"]["Layers"] = [{"Ref": "AdapterLayer"}]
+    # Chat as the others finds both layers of ours through the template's globals.
+    beside = built.with_name("template.local.json")
+    beside.write_text(json.dumps(document), "utf-8")
+    return beside
+
+
+@pytest.fixture(scope="module")
+def variables(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The file of variables for `--env-vars`, with AWS under the host's address."""
+    relays: dict[str, Relay] = {}
+    environments: dict[str, dict[str, str]] = {}
+    for name, function in stack.functions.items():
+        environment = {**stack.environment, **function.environment}
+        for variable, url in environment.items():
+            if url.startswith("http://127.0.0.1:"):
+                port = url.rpartition(":")[2].rstrip("/")
+                relays[port] = relays.get(port) or Relay(bridge_address(), int(port))
+                environment[variable] = relays[port].url
+        environments[name] = {k: v for k, v in environment.items() if not k.lower().endswith("_proxy")}
+    file = tmp_path_factory.mktemp("variables") / "variables.json"
+    file.write_text(json.dumps(environments))
+    yield file
+    for relay in relays.values():
+        relay.close()
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("event", EVENTS)
+def test_sam_invokes_a_function_on_an_example_event(event: str, template: Path, variables: Path) -> None:
+    command = [
+        *(SAM, "local", "invoke", function_of(event), "--template", template, "--env-vars", variables),
+        *("--event", ROOT / "events" / f"{event}.json", "--skip-pull-image"),
+        *("--parameter-overrides", f"Architecture={ARCHITECTURE} CodeRevision=local"),
+    ]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=os.environ, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    answer: Any = json.loads(done.stdout.strip().splitlines()[-1] or "null")
+    assert "errorMessage" not in (answer or {}), answer
+    if read_event(event).get("httpMethod"):
+        assert answer["statusCode"] < 500, answer
