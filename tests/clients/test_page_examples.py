@@ -19,17 +19,16 @@ from typing import Any
 import httpx
 import pytest
 import requests
+import studiolm  # type: ignore[import-untyped]  # the published package has no types
 from gateway.domain.keys import format_key
 
 from tests.clients import page_examples
 from tests.support.local_stack import LocalStack, bearer, model_file
+from tests.support.search_servers import IMAGES, PAGES, Searxng, search_server
 
 KEY = format_key(account_id="pageaccount1", key_id="pagekey1", secret="OnlyForThePageExamplesOnLoopback")
 QUICK, STREAM, WEB_SEARCH, JSON_MODE = range(4)
 CURL_QUICK, CURL_STREAM = range(2)
-WEB_SEARCH_IS_SERVED = False
-"""Flip this when web search is there: its example then has to answer."""
-
 _PROLOGUE = 'import studiolm\nclient = studiolm.Client(api_key="sk-...")\n'
 _EPILOGUE = "\nimport json\nprint(json.dumps(response))\n"
 _LONGEST_S = 240
@@ -52,16 +51,21 @@ def _free_port() -> int:
 
 @pytest.fixture(scope="module")
 def page_stack() -> Iterator[LocalStack]:
-    """A stack with all three settings that README names."""
-    settings = {
-        "PORT": str(_free_port()),
-        "API_KEY": KEY,
-        "MODEL_PATHS": f"gemma-3-12b-it-qat={model_file()}",
-    }
-    running = LocalStack.start(settings)
-    assert running.base_url.endswith(f":{settings['PORT']}")
-    yield running
-    running.stop()
+    """A stack with every setting that README names, and a search back end on loopback."""
+    with search_server(Searxng()) as search:
+        settings = {
+            "PORT": str(_free_port()),
+            "API_KEY": KEY,
+            "MODEL_PATHS": ",".join(f"{id_}={model_file()}" for id_ in ("gemma-3-12b-it-qat", "gemma-3-27b-it-qat")),
+            "SEARCH_BACKEND": "searxng",
+            "SEARCH_URL": search.base_url,
+        }
+        running = LocalStack.start(settings)
+        try:
+            assert running.base_url.endswith(f":{settings['PORT']}")
+            yield running
+        finally:
+            running.stop()
 
 
 def _run_python(code: str, stack: LocalStack) -> subprocess.CompletedProcess[str]:
@@ -91,6 +95,7 @@ def runs(page_stack: LocalStack) -> Runs:
             "quick": pool.submit(_run_python, python[QUICK] + _EPILOGUE, page_stack),
             "stream": pool.submit(_run_python, _PROLOGUE + python[STREAM], page_stack),
             "json": pool.submit(_run_python, _PROLOGUE + python[JSON_MODE] + _EPILOGUE, page_stack),
+            "search": pool.submit(_run_python, _PROLOGUE + python[WEB_SEARCH] + _EPILOGUE, page_stack),
             "curl quick": pool.submit(_run_curl, curl[CURL_QUICK], page_stack),
             "curl stream": pool.submit(_run_curl, curl[CURL_STREAM], page_stack),
         }
@@ -151,19 +156,27 @@ def test_the_streaming_curl_example_prints_events_like_the_pages(runs: Runs) -> 
         _has_the_shape_of(chunk, json.loads(event[len("data: ") :]))
 
 
-def test_the_web_search_example_is_refused_by_name_until_it_is_served(page_stack: LocalStack) -> None:
-    run = _run_python(_PROLOGUE + page_examples.python_examples()[WEB_SEARCH] + _EPILOGUE, page_stack)
-    if WEB_SEARCH_IS_SERVED:
-        assert run.returncode == 0, run.stderr
-        return
+def test_the_web_search_example_answers(runs: Runs) -> None:
+    run = runs["search"]
 
-    assert run.returncode == 1
-    assert "400 Bad Request" in run.stderr
-    body = {"model": "gemma-3-12b-it-qat", "messages": [{"role": "user", "content": "?"}], "web_search": "auto"}
-    answer = httpx.post(f"{page_stack.base_url}/v1/chat/completions", json=body, headers=bearer(KEY))
-    error = answer.json()["error"]
-    assert (answer.status_code, error["param"], error["reason"]) == (400, "web_search", "unsupported_parameter")
-    assert "web_search" in error["message"]
+    assert run.returncode == 0, run.stderr
+    response = json.loads(run.stdout)
+    _has_the_shape_of(response, json.loads(page_examples.response_example()))
+    assert response["model"] == "gemma-3-27b-it-qat"
+
+
+@pytest.mark.parametrize("mode", ["force", "images"])
+def test_the_pages_other_search_modes_answer_with_what_the_back_end_found(page_stack: LocalStack, mode: str) -> None:
+    with studiolm.Client(api_key=KEY, base_url=page_stack.base_url) as client:
+        answer = client.chat.completions.create(
+            "gemma-3-12b-it-qat", [{"role": "user", "content": "The Eiffel Tower"}], web_search=mode, max_tokens=60
+        )
+
+    found = {page.url for page in PAGES} if mode == "force" else {image.image for image in IMAGES}
+    shown = answer["search_results"] if mode == "force" else answer["images"]
+    assert {result["url"] for result in shown} <= found
+    assert shown
+    assert answer["usage"]["server_tool_use_details"]["web_search_requests"] >= 1
 
 
 def test_a_requests_loop_over_the_data_lines_sees_the_whole_answer(page_stack: LocalStack) -> None:

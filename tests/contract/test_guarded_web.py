@@ -38,7 +38,7 @@ UNREACHABLE = "the host can't be reached over the public internet"
 
 @pytest.fixture(scope="module")
 def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    return make_authority(tmp_path_factory.mktemp("tls"), NAME, "cdn.example")
+    return make_authority(tmp_path_factory.mktemp("tls"), NAME, "cdn.example", "xn--bcher-kva.example")
 
 
 @pytest.fixture
@@ -70,6 +70,13 @@ async def test_a_host_is_asked_by_its_name_at_the_address_that_was_judged(web: G
     assert received.headers["host"] == f"{NAME}:{host.port}"
     assert received.headers["accept-encoding"] == "identity"
     assert {"cookie", "authorization"}.isdisjoint(received.headers)
+
+
+async def test_an_international_name_is_asked_by_its_ascii_form(web: GuardedWeb, host: WebHost) -> None:
+    assert await get(web, host.url("/", name="Bücher.example")) == b"an image"
+    (received,) = host.received
+    assert received.server_name == "xn--bcher-kva.example"
+    assert received.headers["host"] == f"xn--bcher-kva.example:{host.port}"
 
 
 async def test_a_host_that_is_not_the_one_of_its_certificate_is_not_asked(web: GuardedWeb, host: WebHost) -> None:

@@ -243,3 +243,27 @@ async def test_slots_that_went_away_are_not_given_out_again(store: Store) -> Non
     await store.lines.describe(model, status="ready", copies=1, slots=1)
     await store.lines.leave(model, "a")
     assert await take(store, model, "c") is not None
+
+
+async def test_a_turn_is_remembered_until_nobody_waits(store: Store) -> None:
+    model = await ready(store, slots=1)
+    await store.lines.join(model, waiter("a"), max_waiting=9)
+    await store.lines.join(model, waiter("b"), max_waiting=9)
+    await store.lines.take_turn(model, waiter("a"), deadline_s=DEADLINE_S)
+    await store.lines.tidy(await store.lines.look(model))
+    account = waiter("a").account_id
+    assert dict((await store.lines.look(model)).turns) == {account: DEADLINE_S}
+    await store.lines.leave(model, "b")
+    await store.lines.tidy(await store.lines.look(model))
+    assert dict((await store.lines.look(model)).turns) == {}
+
+
+async def test_old_service_times_fade(store: Store) -> None:
+    model = await ready(store, slots=300)
+    for number in range(202):
+        await take(store, model, f"r{number}")
+        await store.lines.leave(model, f"r{number}", served_s=2.0)
+    await store.lines.tidy(await store.lines.look(model))
+    line = await store.lines.look(model)
+    assert line.served == 101
+    assert line.service_s == 2.0

@@ -20,6 +20,8 @@ from hypothesis import strategies as st
 
 from infra.local import event_stream
 from infra.local.credentials import STACK_NAME, local_environment
+from infra.local.engine_plug import Refusal, StreamFault
+from infra.local.http_server import ConnectionCut
 from infra.local.standin import start_sagemaker_standin
 from tests.support.eventually import eventually
 from tests.support.hand_engine import HandEngine
@@ -31,11 +33,8 @@ from tests.support.scripted_engine import (
     SERVICE_UNAVAILABLE,
     STREAM_BROKEN,
     TIMED_OUT,
-    ConnectionCut,
-    Refusal,
     Script,
     ScriptedEngine,
-    StreamFault,
 )
 from tests.support.stack import MODEL, Switch, borrowed_environment, endpoint_of
 

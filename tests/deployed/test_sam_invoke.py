@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
 import socket
 import subprocess
 import threading
@@ -97,15 +98,19 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def variables(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The file of variables for `--env-vars`, with AWS under the host's address."""
     relays: dict[str, Relay] = {}
-    environments: dict[str, dict[str, str]] = {}
-    for name, function in stack.functions.items():
-        environment = {**stack.environment, **function.environment}
-        for variable, url in environment.items():
-            if url.startswith("http://127.0.0.1:"):
-                port = url.rpartition(":")[2].rstrip("/")
-                relays[port] = relays.get(port) or Relay(bridge_address(), int(port))
-                environment[variable] = relays[port].url
-        environments[name] = {k: v for k, v in environment.items() if not k.lower().endswith("_proxy")}
+
+    def from_outside(match: re.Match[str]) -> str:
+        relay = relays[match[1]] = relays.get(match[1]) or Relay(bridge_address(), int(match[1]))
+        return relay.url
+
+    # The emulator in the container has taken the port that the adapter asks for in Lambda.
+    environments = {
+        name: {
+            variable: re.sub(r"http://127\.0\.0\.1:(\d+)", from_outside, value)
+            for variable, value in {**stack.environment, **function.environment, "AWS_LWA_PORT": "8123"}.items()
+        }
+        for name, function in stack.functions.items()
+    }
     file = tmp_path_factory.mktemp("variables") / "variables.json"
     file.write_text(json.dumps(environments))
     yield file

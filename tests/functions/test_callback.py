@@ -81,8 +81,9 @@ def environment_of(stack: Stack) -> dict[str, str]:
 
 
 def elsewhere(job: Job, url: str) -> Job:
-    """Another job like this, whose client waits at `url`."""
-    return replace(job, ref=replace(job.ref, job_id=f"{job.ref.job_id}-2"), callback_url=url)
+    """Another job like this, not ended yet, whose client waits at `url`."""
+    ref = replace(job.ref, job_id=f"{job.ref.job_id}-2")
+    return replace(job, ref=ref, callback_url=url, status="queued", ended_s=None, answer=None, http_status=None)
 
 
 def event_of(job: Job, *, attempt: int = 1) -> dict[str, Any]:
@@ -121,11 +122,7 @@ def test_the_end_of_a_job_is_told_as_its_route_shows_it_and_signed_with_the_keys
 def test_a_large_result_is_told_as_a_link(
     stack: Stack, host: WebHost, job: Job, handler: Handler, context: Context
 ) -> None:
-    large = ended(
-        stack,
-        replace(job, ref=replace(job.ref, job_id=f"{job.ref.job_id}-large")),
-        answer=Blob(stored="jobs/large.json"),
-    )
+    large = ended(stack, elsewhere(job, host.url("/hook")), answer=Blob(stored="jobs/large.json"))
     assert handler(event_of(large), context) == NOTHING_FAILED
     told = json.loads(host.received[0].body)
     assert told["result"] is None

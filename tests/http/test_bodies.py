@@ -145,7 +145,8 @@ def test_of_a_key_that_comes_twice_the_last_counts(ask: Asker, engine: ScriptedE
 
 def test_optional_nulls_are_as_absent(ask: Asker, engine: ScriptedEngine) -> None:
     names = ["temperature", "max_tokens", "stream", "top_p", "stop", "seed", "n", "tools", "response_format", "user"]
-    response = ask(**dict.fromkeys(names))
+    nulls: dict[str, Any] = dict.fromkeys(names)
+    response = ask(**nulls)
     assert response.status == 200
     sent = json.loads(engine.bodies[0])
     assert (sent["temperature"], sent["top_p"], sent["max_tokens"]) == (0.7, 1.0, 1000)

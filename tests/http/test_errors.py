@@ -10,6 +10,7 @@ import pytest
 from gateway.domain.keys import format_key
 from gateway.domain.line import Waiter
 
+from infra.local.engine_plug import Refusal
 from tests.http.asking import CHAT, COMPLETIONS, Asker, chat_body
 from tests.support.hand_engine import HandEngine
 from tests.support.http_client import Response, request
@@ -18,7 +19,6 @@ from tests.support.scripted_engine import (
     MODEL_NOT_READY,
     NO_CAPACITY,
     SERVICE_UNAVAILABLE,
-    Refusal,
     Script,
     ScriptedEngine,
 )

@@ -8,13 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from infra.local.engine_plug import Refusal
 from tests.http.asking import CHAT, MESSAGES, Asker, chat_body
 from tests.http.test_errors import assert_error
 from tests.support.chat_process import ChatProcess
 from tests.support.engine_pieces import opening, whole
 from tests.support.http_client import Connection, request
 from tests.support.refusing_aws import refusing_aws
-from tests.support.scripted_engine import STREAM_BROKEN, Refusal, Script, ScriptedEngine
+from tests.support.scripted_engine import STREAM_BROKEN, Script, ScriptedEngine
 from tests.support.stack import AppServer, OpenedAccount, Stack
 
 PROMPT = "MARKERPROMPT"
@@ -102,7 +103,7 @@ def test_no_prompt_answer_or_key_is_ever_logged(
         ask(stream=stream, messages=messages)
     ask(temperature=PROMPT)
     ask.raw(b'{"' + PROMPT.encode())
-    ask(**{PROMPT: PROMPT})
+    ask.raw(json.dumps(chat_body(**{PROMPT: PROMPT})).encode())
     request(chat_process.port, "POST", CHAT, headers={"Authorization": account.key}, body=chat_body(messages=MESSAGES))
     logged = chat_process.stop()
     assert "request settled" in logged

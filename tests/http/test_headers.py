@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from typing import Any
 
 import pytest
 
@@ -127,7 +128,8 @@ def test_ignored_params_names_what_was_ignored_and_only_safe_names(ask: Asker, e
 
 
 def test_ignored_params_are_not_endlessly_many(ask: Asker, engine: ScriptedEngine) -> None:
-    response = ask(**{f"extra{number}": 1 for number in range(500)})
+    extras: dict[str, Any] = {f"extra{number}": 1 for number in range(500)}
+    response = ask(**extras)
     assert response.status == 200
     assert len(response.headers["x-ignored-params"].split(", ")) == 20
 
@@ -138,7 +140,7 @@ def test_a_stream_names_what_was_ignored(ask: Asker, engine: ScriptedEngine) -> 
 
 
 def test_known_fields_are_not_called_ignored(ask: Asker, engine: ScriptedEngine) -> None:
-    fields = {"user": "me", "seed": 1, "stop": "x", "metadata": {"a": "b"}, "web_search": False, "n": 1}
+    fields: dict[str, Any] = {"user": "me", "seed": 1, "stop": "x", "metadata": {"a": "b"}, "web_search": False, "n": 1}
     assert "x-ignored-params" not in ask(**fields).headers
 
 

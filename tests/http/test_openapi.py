@@ -40,7 +40,7 @@ def served_routes(stack: Stack) -> set[tuple[str, str]]:
         if isinstance(app, Starlette)
         for route in app.routes
         if isinstance(route, Route)
-        for method in (route.methods or ()) - {"HEAD"}
+        for method in (route.methods or set()) - {"HEAD"}
     }
 
 

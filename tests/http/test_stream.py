@@ -8,6 +8,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from infra.local.engine_plug import StreamFault
+from infra.local.http_server import ConnectionCut
 from tests.http.asking import COMPLETIONS, Asker
 from tests.support import engine_pieces
 from tests.support.engine_pieces import closing, opening, text_piece, whole
@@ -16,10 +18,8 @@ from tests.support.scripted_engine import (
     INTERNAL_STREAM_FAILURE,
     STREAM_BROKEN,
     TIMED_OUT,
-    ConnectionCut,
     Script,
     ScriptedEngine,
-    StreamFault,
 )
 from tests.support.sse_reader import DONE, is_comment, read_event, read_events, text_of
 from tests.support.stack import MODEL, AppServer, OpenedAccount, Stack

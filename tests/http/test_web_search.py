@@ -343,6 +343,21 @@ def test_a_search_over_its_budget_is_given_up(
 
 
 @FACES
+def test_the_local_default_is_given_up_where_there_is_no_internet(
+    stack: Stack, account: OpenedAccount, engine: ScriptedEngine, stream: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DDGS_PROXY", "http://127.0.0.1:9")  # the discard port: nobody listens
+    app = AppServer(stack.make_gateway(SEARCH_BACKEND="ddgs").chat_app())
+    asker = Asker(app.port, account.authorization)
+    says(engine, YES, "About 300 m.", QUERY)
+    answer = told(asker, stream=stream, web_search="auto")
+    refused = asker(stream=stream, web_search="force")
+    app.stop()
+    assert (answer.content, answer.response.headers["x-search-status"]) == ("About 300 m.", "unavailable")
+    assert (refused.status, refused.error["reason"]) == (503, "search_unavailable")
+
+
+@FACES
 @pytest.mark.parametrize(("mode", "status", "asked"), [("auto", 200, 1), ("force", 503, 0), ("images", 503, 0)])
 def test_a_deployment_without_a_back_end_asks_the_model_nothing_about_searches(
     stack: Stack, account: OpenedAccount, engine: ScriptedEngine, mode: str, status: int, asked: int, stream: bool

@@ -9,6 +9,7 @@ from dataclasses import replace
 from gateway.domain.line import Holder, Line, ModelStatus, Waiter
 
 DEFAULT_SERVICE_S = 10.0
+SERVED_KEPT = 200
 
 
 class FakeLines:
@@ -47,8 +48,17 @@ class FakeLines:
         free = line.status == "ready" and len(line.open) < line.slots
         if not free or waiter.request_id not in line.waiting:
             return waiter.request_id in line.open
+        line = replace(line, turns={**line.turns, waiter.account_id: deadline_s})
         self._hold(line, waiter.request_id, waiter.account_id, deadline_s)
         return True
+
+    async def tidy(self, line: Line) -> None:
+        await asyncio.sleep(0)
+        now = self._line(line.model)
+        if line.turns and not line.waiting:
+            self._lines[line.model] = replace(now, turns={})
+        if line.served > SERVED_KEPT:
+            self._served[line.model] = self._served[line.model][-(line.served // 2) :]
 
     async def leave(self, model: str, request_id: str, *, served_s: float | None = None) -> None:
         await asyncio.sleep(0)
@@ -84,7 +94,7 @@ class FakeLines:
             model=model, status="off", copies=0, slots=0, service_s=DEFAULT_SERVICE_S, open={}, waiting={}
         )
         served = self._served.get(model)
-        return replace(line, service_s=sum(served) / len(served)) if served else line
+        return replace(line, service_s=sum(served) / len(served), served=len(served)) if served else line
 
     def _hold(self, line: Line, request_id: str, account_id: str, deadline_s: float) -> None:
         holder = Holder(request_id=request_id, account_id=account_id, deadline_s=deadline_s)

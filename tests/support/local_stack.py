@@ -35,7 +35,7 @@ RAMBLING = [{"role": "user", "content": "What is the capital of France?"}]
 _TABLE_NAME = f"{STACK_NAME}-Table"
 _START_S = 90
 _STOP_S = 10
-_SETTINGS = ("PORT", "API_KEY", "MODEL_PATHS")
+_SETTINGS = ("PORT", "API_KEY", "MODEL_PATHS", "SEARCH_BACKEND", "SEARCH_URL", "SEARCH_BUDGET_S")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class LocalStack:
 
     @classmethod
     def start(cls, settings: Mapping[str, str] | None = None) -> Self:
-        """A ready stack under these variables, on a free port unless they name one.
+        """A ready stack under these variables, on a free port and without web search unless they say otherwise.
 
         Raises RuntimeError with the output where it ends or hangs before READY.
         """
@@ -60,7 +60,7 @@ class LocalStack:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             cwd=ROOT,
-            env={**outer, "PORT": "0", **(settings or {})},
+            env={**outer, "PORT": "0", "SEARCH_BACKEND": "none", **(settings or {})},
             text=True,
         )
         try:

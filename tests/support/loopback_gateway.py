@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
 from gateway.application.ports import Web
 from gateway.bootstrap import Gateway
 from gateway.config import Settings
@@ -14,8 +16,10 @@ class LoopbackGateway(Gateway):
         super().__init__(settings)
         self._web = web
 
-    def new_image_web(self) -> Web:
+    @cached_property
+    def image_web(self) -> Web:
         return self._web
 
-    def new_callback_web(self) -> Web:
+    @cached_property
+    def callback_web(self) -> Web:
         return self._web

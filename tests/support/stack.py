@@ -133,9 +133,7 @@ class Stack:
         """Runs one coroutine of `gateway`'s to its end."""
         return asyncio.run(step)
 
-    def open_account(
-        self, *, plan: str = "pro", hard_cap_tokens: int | None = None, **limits: int | None
-    ) -> OpenedAccount:
+    def open_account(self, *, plan: str = "pro", hard_cap_tokens: int | None = None, **limits: int) -> OpenedAccount:
         """A new account of this plan; `limits` are fields of `Limits` to differ from the plan's."""
         administration = self.gateway.administration
         account, key = self.run(administration.open(name="test", plan=plan, hard_cap_tokens=hard_cap_tokens))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from gateway.domain.errors import ServiceUnavailable
 from gateway.domain.line import INTERACTIVE, QUEUED, Holder, Line, ModelStatus, Waiter, not_ready, waited_too_long
@@ -170,3 +172,11 @@ def test_the_expected_wait_grows_with_who_waits_and_shrinks_with_slots() -> None
     assert full.expected_wait_s() == 30
     assert waited_too_long(full).retry_after_s == 30
     assert line(waiting=[], holding=[], slots=2, service_s=0.2).expected_wait_s() == 1
+
+
+def test_at_one_slot_a_burst_does_not_go_before_a_later_account_again_and_again() -> None:
+    burst = [waiter(f"ann{number}", since_s=float(number)) for number in range(5)]
+    waiting = line(waiting=[*burst, waiter("ben0", since_s=90.0)], holding=[], slots=1)
+    assert names(waiting)[0] == "ann0"
+    after_a_turn = replace(waiting, turns={"ann": NOW_S - 1})
+    assert names(after_a_turn)[:2] == ["ben0", "ann0"]

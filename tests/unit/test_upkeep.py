@@ -154,11 +154,13 @@ async def test_a_change_of_state_is_published_and_its_absence_is_not() -> None:
     hall = Hall()
     hall.fleet.place(SMALL, copies=2)
     await hall.watch([SMALL])
+    await hall.watch([SMALL])
     hall.fleet.place(SMALL, copies=3)
     await hall.watch([SMALL])
     hall.fleet.place(SMALL, copies=0)
     await hall.watch([SMALL])
     assert [(kind, detail["status"], detail["copies"]) for kind, detail in hall.bus.published] == [
         ("ModelStateChanged", "ready", 2),
+        ("ModelStateChanged", "ready", 3),
         ("ModelStateChanged", "warming", 0),
     ]

@@ -171,7 +171,7 @@ class Gateway:
             queue=Queue(self.lines, self.clock, wait_s=self.settings.line_wait_s),
             engine=SageMakerEngine(self.clients, self.settings.stack_name),
             search=WebSearch(self.search_backend, self.clock),
-            load_images=LoadImages(self.new_image_web),
+            load_images=LoadImages(lambda: self.image_web),
             settle=self.settle,
             bus=self.bus,
             clock=self.clock,
@@ -179,13 +179,15 @@ class Gateway:
             patience_s=self.settings.first_byte_patience_s,
         )
 
-    def new_image_web(self) -> Web:
+    @cached_property
+    def image_web(self) -> Web:
         """What images are fetched by. A chat without a linked one does not pay for importing httpx."""
         from gateway.adapters.web.guarded import GuardedWeb  # noqa: PLC0415
 
         return GuardedWeb(ports=frozenset({443}), timeout_s=IMAGE_TIMEOUT_S)
 
-    def new_callback_web(self) -> Web:
+    @cached_property
+    def callback_web(self) -> Web:
         """What callbacks are sent by."""
         from gateway.adapters.web.guarded import GuardedWeb  # noqa: PLC0415
 
@@ -354,7 +356,7 @@ class Gateway:
         make_callback = MakeCallback(
             jobs=self.jobs,
             queue=self.job_queue,
-            web=self.new_callback_web(),
+            web=self.callback_web,
             show=self.enqueue.show,
             clock=self.clock,
         )

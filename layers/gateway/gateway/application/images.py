@@ -37,18 +37,23 @@ class LoadImages:
         # making one imports httpx and reads the CA certificates: 0.3 s that other streams must not wait for
         web = await asyncio.to_thread(self.web)
         fetched = await asyncio.gather(*(_fetch(web, link) for link in links))
-        data_urls, total = {}, 0
-        for link, data in zip(links, fetched, strict=True):
-            if isinstance(data, InvalidRequest):
-                raise data
-            total += len(data)
-            if total > MAX_LINKED_BYTES:
-                raise InvalidRequest(
-                    f"{link.param}: the linked images are over the limit of {MAX_LINKED_BYTES} bytes in all.",
-                    param=link.param,
-                )
-            data_urls[link.url] = to_data_url(data, link.param, dialect=dialect)
-        return data_urls
+        # up to 100 ms for each where a file is made to be slow
+        return await asyncio.to_thread(_judge, links, fetched, dialect)
+
+
+def _judge(links: Sequence[ImageLink], fetched: Sequence[bytes | InvalidRequest], dialect: str) -> dict[str, str]:
+    data_urls, total = {}, 0
+    for link, data in zip(links, fetched, strict=True):
+        if isinstance(data, InvalidRequest):
+            raise data
+        total += len(data)
+        if total > MAX_LINKED_BYTES:
+            raise InvalidRequest(
+                f"{link.param}: the linked images are over the limit of {MAX_LINKED_BYTES} bytes in all.",
+                param=link.param,
+            )
+        data_urls[link.url] = to_data_url(data, link.param, dialect=dialect)
+    return data_urls
 
 
 async def _fetch(web: Web, link: ImageLink) -> bytes | InvalidRequest:

@@ -149,6 +149,10 @@ class Lines(Protocol):
         """Removes the holders and waiters that were dead in `line`, unless they were renewed since."""
         ...
 
+    async def tidy(self, line: Line) -> None:
+        """Forgets who had turns where nobody waits, and lets old service times fade: the item stays small and true."""
+        ...
+
     async def describe(self, model: str, *, status: ModelStatus, copies: int, slots: int) -> Line:
         """Writes what is known of the model's copies and returns the line as it is then."""
         ...

@@ -66,6 +66,7 @@ class WatchModels:
         if line.dead(now_s):
             await self.lines.remove_dead(line, now_s=now_s)
             line = await self.lines.look(model.id)
+        await self.lines.tidy(line)
         if line.status == "warming" and line.is_wanted(now_s):
             await self.fleet.wake(model)
         return line

@@ -68,7 +68,10 @@ class ChatRequest(Sampling):
 
     messages: Annotated[list[dict[str, Any]], Field(min_length=1, max_length=4096)]
     max_completion_tokens: Annotated[int, Field(ge=1)] | None = None
-    web_search: Annotated[Any, Field(description="'auto', 'force', 'images', or false")] = None
+    # None is told apart from false: `web_search_options` alone searches, beside an explicit false it does not
+    web_search: Annotated[
+        Any, Field(description="'auto', 'force', 'images', or false", json_schema_extra={"default": False})
+    ] = None
     web_search_options: Any = None
     response_format: Any = None
     tools: Annotated[list[Any], Field(max_length=128)] | None = None

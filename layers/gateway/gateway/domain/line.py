@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import ceil
 from typing import Literal
 
@@ -61,6 +61,10 @@ class Line:
     waiting: Mapping[str, Waiter]
     wanted_s: float = 0.0
     """When somebody last asked for it in vain."""
+    turns: Mapping[str, float] = field(default_factory=dict)
+    """For each account that had a turn of late, the deadline that its last one got: later turns have later ones."""
+    served: int = 0
+    """How many slots `service_s` is the mean of."""
 
     def is_wanted(self, now_s: float) -> bool:
         """Whether a copy would be used."""
@@ -79,19 +83,21 @@ class Line:
     def order(self, now_s: float) -> list[Waiter]:
         """The living waiters, next first.
 
-        An account's n-th waiter counts as if the slots it holds and its n-1 earlier waiters were served before it:
-        a burst of one account stands behind every other account's first request, and within one account first come
-        is first served.
+        An account's n-th waiter counts as if the slots it holds and its n-1 earlier waiters were served before it,
+        and among equals goes whose account had its last turn longest ago: a burst of one account stands behind every
+        other account's first request, also at a single slot, and within one account first come is first served.
         """
         held = Counter(holder.account_id for holder in self.open.values() if holder.deadline_s > now_s)
         alive = sorted(
             (waiter for waiter in self.waiting.values() if waiter.deadline_s > now_s),
             key=lambda waiter: (waiter.rank, waiter.since_s, waiter.request_id),
         )
-        turns: list[tuple[int, int, float, str, Waiter]] = []
+        turns: list[tuple[int, int, float, float, str, Waiter]] = []
         for waiter in alive:
-            turns.append((waiter.rank, held[waiter.account_id], waiter.since_s, waiter.request_id, waiter))
-            held[waiter.account_id] += 1
+            account = waiter.account_id
+            last_s = self.turns.get(account, 0.0)
+            turns.append((waiter.rank, held[account], last_s, waiter.since_s, waiter.request_id, waiter))
+            held[account] += 1
         return [turn[-1] for turn in sorted(turns, key=lambda turn: turn[:-1])]
 
     def is_turn_of(self, request_id: str, now_s: float) -> bool:

@@ -14,6 +14,8 @@ from gateway.domain.line import Holder, Line, ModelStatus, Waiter
 
 DEFAULT_SERVICE_S = 10.0
 """The service time told before anything was served."""
+SERVED_KEPT = 200
+"""The mean service time is of so many slots at least: past it, older ones count half as much every minute."""
 _NAMES = {"#open": "open", "#line": "line"}
 
 
@@ -65,10 +67,21 @@ class DynamoLines:
         try:
             await self._update(
                 model,
-                "SET #open.#rid = :holder REMOVE #line.#rid",
+                "SET #open.#rid = :holder, #turns.#account = :deadline REMOVE #line.#rid",
                 "#state = :ready AND size(#open) < #slots AND attribute_exists(#line.#rid)",
-                names={**_NAMES, "#rid": waiter.request_id, "#state": "state", "#slots": "slots"},
-                values={":holder": _holder(waiter.account_id, deadline_s), ":ready": text("ready")},
+                names={
+                    **_NAMES,
+                    "#rid": waiter.request_id,
+                    "#state": "state",
+                    "#slots": "slots",
+                    "#turns": "turns",
+                    "#account": waiter.account_id,
+                },
+                values={
+                    ":holder": _holder(waiter.account_id, deadline_s),
+                    ":deadline": number(deadline_s),
+                    ":ready": text("ready"),
+                },
             )
         except ConditionFailed as failure:
             return waiter.request_id in _line(model, failure.item).open
@@ -116,7 +129,8 @@ class DynamoLines:
                 Key=model_key(model),
                 UpdateExpression=(
                     "SET #state = :state, #copies = :copies, #slots = :slots, #kind = :kind,"
-                    " #open = if_not_exists(#open, :none), #line = if_not_exists(#line, :none)"
+                    " #open = if_not_exists(#open, :none), #line = if_not_exists(#line, :none),"
+                    " #turns = if_not_exists(#turns, :none)"
                 ),
                 ExpressionAttributeNames={
                     **_NAMES,
@@ -124,6 +138,7 @@ class DynamoLines:
                     "#copies": "copies",
                     "#slots": "slots",
                     "#kind": "kind",
+                    "#turns": "turns",
                 },
                 ExpressionAttributeValues={
                     ":state": text(status),
@@ -137,6 +152,21 @@ class DynamoLines:
         except TableUnavailable:
             raise ledger_unavailable() from None
         return _line(model, answer["Attributes"])
+
+    async def tidy(self, line: Line) -> None:
+        """See `ports.Lines.tidy`."""
+        updates, names, values = [], {}, {}
+        if line.turns and not line.waiting:
+            updates.append("#turns = :none")
+            names["#turns"], values[":none"] = "turns", {"M": {}}
+        if line.served > SERVED_KEPT:
+            kept = line.served // 2
+            updates.append("#served = :served, #served_ms = :ms")
+            names |= {"#served": "served", "#served_ms": "served_ms"}
+            values |= {":served": number(kept), ":ms": number(round(line.service_s * kept * 1000))}
+        if updates:
+            condition = "attribute_exists(pk)"
+            await self._attempt(line.model, f"SET {', '.join(updates)}", condition, names=names, values=values)
 
     async def _attempt(
         self, model: str, update: str, condition: str, *, names: Mapping[str, str], values: Mapping[str, Value]
@@ -209,4 +239,6 @@ def _line(model: str, item: Item | None) -> Line:
             for rid, value in item["line"]["M"].items()
         },
         wanted_s=float(item["wanted"]["N"]) if "wanted" in item else 0.0,
+        turns={account: float(turn["N"]) for account, turn in item["turns"]["M"].items()},
+        served=served,
     )

@@ -49,7 +49,8 @@ class IntakeHandler:
         if record.event_source_arn.rpartition(":")[2] == self.steps_queue:
             await self.intake.step(self.read_step(record.body))
             return
-        attribute = record.message_attributes.get(ACCOUNT_ATTRIBUTE)
+        # by index: `get` would give the raw value
+        attribute = record.message_attributes[ACCOUNT_ATTRIBUTE]
         account_id = (attribute.string_value if attribute else None) or ""
         await self._request(account_id, _MESSAGES, record.message_id, lambda: parse_json_object(record.body.encode()))
 

@@ -21,6 +21,7 @@ th,td{text-align:left;padding:.4rem .6rem;border-top:1px solid var(--line);verti
 th{font-weight:600;border-top:0}summary{cursor:pointer;margin:.5rem 0}p{margin:.4rem 0}
 """.strip()
 
+_INT64 = (-(2**63), 2**63 - 1)
 _INTRODUCTION = """
 <p>Send your key as <code>Authorization: Bearer sk-…</code>. The document behind this page is
 <a href="openapi.json">openapi.json</a>.</p>
@@ -76,10 +77,11 @@ def _section(document: Mapping[str, Any], path: str, method: str, operation: Map
 
 def _fields(schema: Mapping[str, Any]) -> str:
     required = schema.get("required", [])
+    fields = sorted(schema["properties"].items(), key=lambda named: named[0] not in required)
     rows = [
         f"<tr><td><code>{escape(name)}</code></td><td>{escape(_type(field))}</td>"
         f"<td>{'required' if name in required else escape(_default(field))}</td></tr>"
-        for name, field in schema["properties"].items()
+        for name, field in fields
     ]
     return f"<table><tr><th>Field</th><th>Type</th><th>Default</th></tr>{''.join(rows)}</table>"
 
@@ -92,6 +94,8 @@ def _type(field: Mapping[str, Any]) -> str:
     kind = field.get("type", "any")
     kind = " or ".join(kind) if isinstance(kind, list) else str(kind)
     low, high = field.get("minimum"), field.get("maximum")
+    if (low, high) == _INT64:
+        return f"{kind} of 64 bits"
     if low is not None and high is not None:
         return f"{kind}, {low} to {high}"
     return kind if low is None else f"{kind}, at least {low}"
