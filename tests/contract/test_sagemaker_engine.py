@@ -251,7 +251,7 @@ async def test_a_cancelled_open_leaves_nothing(engine: SageMakerEngine, switch: 
         with pytest.raises(asyncio.CancelledError):
             await opening
     assert await no_stream_threads()
-    assert all(call.left.is_set() for call in by_hand.calls)
+    assert await asyncio.to_thread(lambda: all(call.wait_left() for call in by_hand.calls))
 
 
 async def test_a_hundred_streams_at_once_each_keep_their_order(engine: SageMakerEngine, switch: Switch) -> None:

@@ -15,12 +15,13 @@ from gateway.domain.errors import AuthenticationFailed, InvalidRequest, Outbound
 from gateway.domain.image_formats import MAX_PARTS, MAX_SCANS, BadImage, Image, inspect_image
 from gateway.domain.images import MAX_IMAGE_BYTES, MAX_IMAGES, count_images, embed_images, take_images, to_data_url
 from gateway.domain.models import Model
+from gateway.domain.search import WebResult
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.support.accounts import new_customer, new_model
 from tests.support.engine_pieces import whole
-from tests.support.fakes import NumberedIds
+from tests.support.fakes import FakeSearch, NumberedIds
 from tests.support.house import House, build_house, drive
 from tests.support.image_files import (
     SCAN,
@@ -293,6 +294,19 @@ async def test_linked_images_are_fetched_once_and_the_engine_gets_them_embedded(
     (body,) = house.engine.bodies
     expected = [data_url(png()), data_url(png()), data_url(gif(), "image/gif"), data_url(jpeg(), "image/jpeg")]
     assert images_in(body) == expected
+
+
+async def test_a_question_of_ours_about_a_linked_image_embeds_it_too() -> None:
+    page = WebResult(title="Cats", url="https://cats.example/", snippet="All of them.", source="cats.example")
+    house = await build_house(
+        whole('{"query": "cat"}'),
+        whole("A cat."),
+        web=Album({LINK: png()}),
+        customer=new_customer(daily_tokens=100_000),
+        search=FakeSearch([page]),
+    )
+    await drive(house, orders().of_chat(chat(message(LINK), web_search="force"), key=house.customer.key))
+    assert [images_in(body) for body in house.engine.bodies] == [[data_url(png())]] * 2
 
 
 async def test_each_image_reserves_its_tokens() -> None:

@@ -62,7 +62,7 @@ class ChoiceReader:
             decoder = SseDecoder()
             state = _ChoiceState(choice.index, choice.new_shaper(), count)
             while True:
-                left_s = self.until_s - self.clock.now_s()
+                left_s = self._left_s()
                 if left_s <= 0:
                     raise UpstreamTimeout("The model did not finish in time.", reason="engine_timeout")
                 parts = await stream.read(timeout_s=min(self.patience_s, left_s))
@@ -83,15 +83,17 @@ class ChoiceReader:
             stream.close()
 
     async def _open(self, choice: Choice) -> EngineStream:
-        timeout_s = self.until_s - self.clock.now_s()
         try:
-            return await self.engine.open(self.model, choice.body, timeout_s=timeout_s)
+            return await self.engine.open(self.model, choice.body, timeout_s=self._left_s())
         except ContextExceeded as refusal:
             # vLLM refuses where prompt and max_tokens together are over; max_tokens is ours to clip (CONTRACT)
             room = refusal.context_tokens - refusal.prompt_tokens
             if not 0 < room < choice.body["max_tokens"]:
                 raise
-        return await self.engine.open(self.model, {**choice.body, "max_tokens": room}, timeout_s=timeout_s)
+        return await self.engine.open(self.model, {**choice.body, "max_tokens": room}, timeout_s=self._left_s())
+
+    def _left_s(self) -> float:
+        return self.until_s - self.clock.now_s()
 
 
 def _decode(decoder: SseDecoder, part: bytes) -> list[bytes]:

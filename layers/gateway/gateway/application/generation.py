@@ -268,6 +268,8 @@ class Run:
         if self._first is not None and not self._first.done():
             self._first.cancel()
             await asyncio.wait({self._first})
+        if self._first is not None and not self._first.cancelled():
+            self._first.exception()  # nobody may have read it: a client that left does not want to know
         await self._batches.aclose()
         if self._slot_return is None and self._slot_since_s is not None:
             self._slot_return = asyncio.create_task(self._give_slot_back())

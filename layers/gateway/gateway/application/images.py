@@ -37,7 +37,7 @@ class LoadImages:
         # making one imports httpx and reads the CA certificates: 0.3 s that other streams must not wait for
         web = await asyncio.to_thread(self.web)
         fetched = await asyncio.gather(*(_fetch(web, link) for link in links))
-        # up to 100 ms for each where a file is made to be slow
+        # up to 40 ms for each where a file is made to be slow
         return await asyncio.to_thread(_judge, links, fetched, dialect)
 
 

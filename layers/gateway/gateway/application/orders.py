@@ -34,6 +34,7 @@ LONGEST_TOKEN_BYTES = 48
 """No vocabulary we serve has a token of more bytes (runs of blanks are the longest): a prompt of more than this
 times the context can't fit, whatever the engine counts."""
 
+SEEDS = 2**31 - 1
 QUESTION_TOKENS = 96
 """A search query and the JSON around it."""
 QUESTION_BYTES = 900
@@ -232,8 +233,11 @@ def _prompt_tokens(model: Model, body: Body) -> int:
 
 
 def _reseeded(body: Body, repeat: int) -> Body:
-    """The n-th choice of a seeded request has a seed of its own, or all choices would be the same."""
-    return body | {"seed": body["seed"] + repeat} if repeat and "seed" in body else body
+    """The n-th choice of a seeded request has a seed of its own, or all choices would be the same.
+
+    Any integer is a seed to us; llama.cpp takes 32 bits of it and reads all ones as "random".
+    """
+    return body | {"seed": (body["seed"] + repeat) % SEEDS} if "seed" in body else body
 
 
 def _scoring(request: ChatRequest) -> Body:

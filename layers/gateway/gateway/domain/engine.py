@@ -124,8 +124,9 @@ def translate_refusal(status: int, body: Mapping[str, Any] | bytes | str) -> Gat
     error = body.get("error", body)
     error = error if isinstance(error, dict) else {"message": str(error)}
     message = str(error.get("message", ""))
-    if error.get("type") == "exceed_context_size_error":
-        return ContextExceeded(prompt_tokens=int(error["n_prompt_tokens"]), context_tokens=int(error["n_ctx"]))
+    prompt, context = error.get("n_prompt_tokens"), error.get("n_ctx")
+    if isinstance(prompt, int) and isinstance(context, int):  # llama.cpp's exceed_context_size_error
+        return ContextExceeded(prompt_tokens=prompt, context_tokens=context)
     for form in _CONTEXT_NUMBERS:
         if numbers := form.search(message):
             return ContextExceeded(prompt_tokens=int(numbers["prompt"]), context_tokens=int(numbers["limit"]))

@@ -155,7 +155,9 @@ class DynamoLines:
 
     async def tidy(self, line: Line) -> None:
         """See `ports.Lines.tidy`."""
-        updates, names, values = [], {}, {}
+        updates: list[str] = []
+        names: dict[str, str] = {}
+        values: dict[str, Value] = {}
         if line.turns and not line.waiting:
             updates.append("#turns = :none")
             names["#turns"], values[":none"] = "turns", {"M": {}}
