@@ -91,11 +91,11 @@ build: $(SAM_INSTALLED)  ## The functions and layers as they are deployed (ARCHI
 	@UV="$(UV)" ARCHITECTURE="$(ARCHITECTURE)" $(SAM) build --parameter-overrides Architecture=$(ARCHITECTURE)
 	@$(SAM_VENV)/bin/python -m infra.build.sizes .aws-sam/build/*Layer functions/*
 
-# A parameter that is not named keeps the value that the stack has, so only the first time asks for all of them.
 checkov:  ## Security rules on the templates (needs checkov on PATH; waivers with reasons in infra/.checkov.yaml)
 	@if command -v checkov >/dev/null; then checkov --config-file infra/.checkov.yaml --file template.yaml infra/*.yaml; \
 	else echo "Skipped: checkov is not on PATH."; fi
 
+# A parameter that is not named keeps the value that the stack has, so only the first time asks for all of them.
 deploy: build  ## Build and deploy; asks the first time, later takes PARAMETERS="WeightsBucket=... AlarmEmail=..."
 	@guided=--guided; if $(SAM) list stack-outputs --stack-name $(STACK) --region $(REGION) >/dev/null 2>&1; then guided=; fi; \
 	revision=$$($(SAM_VENV)/bin/python -m infra.build.revision .aws-sam/build/*Layer functions/chat); \

@@ -222,6 +222,12 @@ async def test_what_is_no_plain_https_url_calls_nobody(web: GuardedWeb, host: We
     assert host.received == []
 
 
+@pytest.mark.parametrize("scheme", ["http", "ftp", "file"])
+async def test_no_other_scheme_is_spoken(web: GuardedWeb, host: WebHost, scheme: str) -> None:
+    told = await refusal_of(web, f"{scheme}://{NAME}:{host.port}/")
+    assert told == f"only https on port {host.port} is called, without credentials in the URL"
+
+
 BODY = b"x" * 1001
 CHUNKED = b"HTTP/1.1 200 OK\r\ncontent-type: image/png\r\ntransfer-encoding: chunked\r\n\r\n"
 
@@ -238,7 +244,11 @@ def head(**headers: str) -> bytes:
         pytest.param(answer(206, BODY[:5], content_type="image/png"), "status 206", id="a part"),
         pytest.param(answer(body=b"<html>", content_type="text/html"), "something else", id="another type"),
         pytest.param(answer(body=b"png"), "something else", id="no type"),
-        pytest.param(answer(body=BODY, content_type="image/png"), "more than 1000 bytes", id="told to be too large"),
+        pytest.param(
+            raw(head(content_type="image/png", content_length="1001")),
+            "more than 1000 bytes",
+            id="told to be too large",
+        ),
         pytest.param(raw(CHUNKED + b"3e9\r\n" + BODY + b"\r\n0\r\n\r\n"), "more than 1000 bytes", id="large in chunks"),
         pytest.param(raw(head(content_type="image/png") + BODY), "more than 1000 bytes", id="large without a length"),
         pytest.param(raw(head(content_type="image/png", content_length="9") + b"short"), "broke off", id="cut"),

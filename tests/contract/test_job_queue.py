@@ -1,4 +1,4 @@
-"""The promises of `ports.JobQueue` on SQS: what is sent can be read back, in a group of its account's, with its delay."""
+"""The promises of `ports.JobQueue` on SQS: what is sent can be read back, in its account's group, after its delay."""
 
 from __future__ import annotations
 
@@ -59,7 +59,6 @@ async def test_a_delayed_job_is_not_seen_yet(
 ) -> None:
     await queue.send_job(MODEL, REF, delay_s=delay_s)
     assert len(take_all(storage, jobs_url(aws))) == int(seen)
-    storage.get("sqs").purge_queue(QueueUrl=jobs_url(aws))
 
 
 async def test_steps_and_callbacks_have_queues_of_their_own(aws: Aws, storage: Clients, queue: SqsJobQueue) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import socket
 import threading
 from collections.abc import Iterator
@@ -275,7 +276,7 @@ def server_that_answers(*data: bytes, then_waits: bool = False) -> Iterator[str]
         def serve() -> None:
             connection, _ = listening.accept()
             with connection:
-                connection.recv(65536)
+                read_request(connection)
                 for some in data:
                     connection.sendall(some)
                 if then_waits:
@@ -286,6 +287,17 @@ def server_that_answers(*data: bytes, then_waits: bool = False) -> Iterator[str]
         yield f"http://127.0.0.1:{listening.getsockname()[1]}"
         over.set()
         thread.join()
+
+
+def read_request(connection: socket.socket) -> None:
+    """All of it: closing a socket with bytes unread resets it, and takes what was sent along."""
+    request = b""
+    while b"\r\n\r\n" not in request:
+        request += connection.recv(65536)
+    head, _, body = request.partition(b"\r\n\r\n")
+    length = int(re.search(rb"(?i)content-length: *(\d+)", head)[1])  # type: ignore[index]
+    while len(body) < length:
+        body += connection.recv(65536)
 
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/vnd.amazon.eventstream\r\nTransfer-Encoding: chunked\r\n\r\n"

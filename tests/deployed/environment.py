@@ -5,6 +5,7 @@ The function's processes find the layers and the standard library, and nothing e
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import platform
 import signal
@@ -16,8 +17,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-
-import awslambdaric
 
 from tests.deployed.runtime_api import RuntimeApi
 from tests.support.http_client import request
@@ -148,7 +147,10 @@ def _emulator() -> Path:
 def _runtime_folder(folder: Path) -> Path:
     """/var/runtime: AWS's runtime client, which Lambda's image brings, and nothing beside it."""
     folder.mkdir(exist_ok=True)
-    installed = Path(awslambdaric.__file__).parents[1]
+    found = importlib.util.find_spec("awslambdaric")
+    assert found is not None
+    assert found.origin is not None
+    installed = Path(found.origin).parents[1]
     for pattern in ("awslambdaric", "runtime_client*", "simplejson", "snapshot_restore_py*"):
         for part in installed.glob(pattern):
             (folder / part.name).symlink_to(part)

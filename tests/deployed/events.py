@@ -8,7 +8,6 @@ from typing import Any
 
 from tests.deployed.environment import ROOT
 
-
 FUNCTIONS_BY_PREFIX = {
     "apigw_": "AccountFunction",
     "apigw_chat": "ChatFunction",

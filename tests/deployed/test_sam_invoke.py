@@ -20,6 +20,7 @@ from typing import Any
 import pytest
 from samtranslator.yaml_helper import yaml_parse
 
+from infra.local.credentials import CREDENTIALS, REGION
 from tests.deployed.environment import ADAPTER, ROOT
 from tests.deployed.events import function_of, read_event
 from tests.support.engine_pieces import whole
@@ -75,8 +76,30 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 
 @pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The built template with the adapter's layer from here, since AWS's own can only be had with an account."""
+def variables(stack: Stack) -> Iterator[dict[str, dict[str, str]]]:
+    """Each function's variables, with AWS under the host's address."""
+    relays: dict[str, Relay] = {}
+
+    def from_outside(match: re.Match[str]) -> str:
+        relay = relays[match[1]] = relays.get(match[1]) or Relay(bridge_address(), int(match[1]))
+        return relay.url
+
+    # The emulator in the container has taken the port that the adapter asks for in Lambda.
+    yield {
+        name: {
+            variable: re.sub(r"http://127\.0\.0\.1:(\d+)", from_outside, value)
+            for variable, value in {**stack.environment, **function.environment, "AWS_LWA_PORT": "8123"}.items()
+        }
+        for name, function in stack.functions.items()
+    }
+    for relay in relays.values():
+        relay.close()
+
+
+@pytest.fixture(scope="module")
+def template(variables: dict[str, dict[str, str]], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The built template with these variables (SAM passes on only what a template declares) and with the adapter's
+    layer from here (AWS's own can only be had with an account)."""
     layer = tmp_path_factory.mktemp("layer")
     (layer / "extensions").mkdir()
     (layer / "extensions/lambda-adapter").write_bytes(ADAPTER.read_bytes())
@@ -85,48 +108,28 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (layer / "bootstrap").chmod(0o755)
     built = ROOT / ".aws-sam/build/template.yaml"
     document = yaml_parse(built.read_text("utf-8"))
-    resources = document["Resources"]
-    resources["AdapterLayer"] = {"Type": "AWS::Serverless::LayerVersion", "Properties": {"ContentUri": str(layer)}}
-    resources["ChatFunction"]["Properties"]["Layers"] = [{"Ref": "AdapterLayer"}]
-    # Chat as the others finds both layers of ours through the template's globals.
+    for name, values in variables.items():
+        document["Resources"][name]["Properties"]["Environment"] = {"Variables": values}
+    adapter = {"Type": "AWS::Serverless::LayerVersion", "Properties": {"ContentUri": str(layer)}}
+    document["Resources"]["AdapterLayer"] = adapter
+    # Our own two come from the template's globals.
+    document["Resources"]["ChatFunction"]["Properties"]["Layers"] = [{"Ref": "AdapterLayer"}]
     beside = built.with_name("template.local.json")
     beside.write_text(json.dumps(document), "utf-8")
     return beside
 
 
-@pytest.fixture(scope="module")
-def variables(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The file of variables for `--env-vars`, with AWS under the host's address."""
-    relays: dict[str, Relay] = {}
-
-    def from_outside(match: re.Match[str]) -> str:
-        relay = relays[match[1]] = relays.get(match[1]) or Relay(bridge_address(), int(match[1]))
-        return relay.url
-
-    # The emulator in the container has taken the port that the adapter asks for in Lambda.
-    environments = {
-        name: {
-            variable: re.sub(r"http://127\.0\.0\.1:(\d+)", from_outside, value)
-            for variable, value in {**stack.environment, **function.environment, "AWS_LWA_PORT": "8123"}.items()
-        }
-        for name, function in stack.functions.items()
-    }
-    file = tmp_path_factory.mktemp("variables") / "variables.json"
-    file.write_text(json.dumps(environments))
-    yield file
-    for relay in relays.values():
-        relay.close()
-
-
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("event", EVENTS)
-def test_sam_invokes_a_function_on_an_example_event(event: str, template: Path, variables: Path) -> None:
-    command = [
-        *(SAM, "local", "invoke", function_of(event), "--template", template, "--env-vars", variables),
+def test_sam_invokes_a_function_on_an_example_event(event: str, template: Path) -> None:
+    command: list[str | Path] = [
+        *(SAM, "local", "invoke", function_of(event), "--template", template),
         *("--event", ROOT / "events" / f"{event}.json", "--skip-pull-image"),
         *("--parameter-overrides", f"Architecture={ARCHITECTURE} CodeRevision=local"),
     ]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=os.environ, check=False)
+    # SAM gives a container the credentials that it has itself.
+    environment = {**os.environ, **CREDENTIALS, "AWS_DEFAULT_REGION": REGION}
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=environment, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     answer: Any = json.loads(done.stdout.strip().splitlines()[-1] or "null")
     assert "errorMessage" not in (answer or {}), answer

@@ -8,9 +8,14 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from gateway.adapters.aws.queues import JOB_REFS
 from gateway.adapters.search.brave import BraveSearch
+from gateway.application.enqueueing import JobRequest
+from gateway.domain.keys import parse_key
 
-from tests.http.asking import Asker
+from infra.local.context import Context
+from infra.local.envelopes import sqs_event
+from tests.http.asking import Asker, chat_body
 from tests.support.engine_pieces import whole
 from tests.support.http_client import Response
 from tests.support.scripted_engine import Script, ScriptedEngine
@@ -465,7 +470,7 @@ def test_the_results_stand_before_the_question_and_the_rest_of_the_prompt_is_the
     assert question[:3] == answer[:3] == conversation[:3]
     assert question[3]["content"].startswith("How tall is its tower?\n\n")
     assert answer[3]["content"].endswith("\n\nHow tall is its tower?")
-    assert "[1] Eiffel Tower & more\nURL: https://en.example.org/tower\nText: It is 330 m tall." in answer[3]["content"]
+    assert "[1] Eiffel Tower & more\nURL: https://en.example.org/tower\nText: It is 330 m tall [1]." in answer[3]["content"]
 
 
 @FACES
@@ -490,3 +495,35 @@ def test_a_search_is_paid_at_the_back_ends_price_and_recorded(
     assert (record["searches"], record["cost_nano_usd"]) == (1, tokens + 5_000_000)
     assert record["total_tokens"] == answer.usage["total_tokens"]
     assert stack.account_of(account).tokens_today == answer.usage["total_tokens"]
+
+
+def test_queued_jobs_search_too_one_after_the_other_in_one_process(
+    stack: Stack, account: OpenedAccount, engine: ScriptedEngine, web: SearchServer
+) -> None:
+    says(engine, QUERY, "It is 330 m tall [1].", QUERY, "It is 330 m tall [1].")
+    worker = {**stack.functions["WorkerFunction"].environment, "SEARCH_BACKEND": "searxng", "SEARCH_URL": web.base_url}
+    gateway = stack.make_gateway(**worker)
+    key = parse_key(account.key)
+    assert key is not None
+    handler = gateway.worker_handler()
+    context = Context(function_name="worker", aws_request_id="r", timeout_s=300)
+    for _ in range(2):
+        request = JobRequest(body=chat_body(web_search="force"))
+        job = stack.run(gateway.enqueue.submit(request, key=key))
+        message = {
+            "MessageId": "m",
+            "ReceiptHandle": "r",
+            "MD5OfBody": "",
+            "Body": JOB_REFS.dump_json(job.ref).decode(),
+        }
+        event = sqs_event([message], queue_arn="arn:aws:sqs:us-east-1:123456789012:jobs")
+        assert handler(event, context) == {"batchItemFailures": []}
+        job = stack.run(gateway.enqueue.find(account.id, job.ref.job_id))
+        shown = stack.run(gateway.enqueue.show(job))
+        told = shown["result"]
+        assert told["choices"][0]["message"]["content"] == "It is 330 m tall [1]."
+        assert told["choices"][0]["message"]["annotations"][0]["url_citation"]["url"] == TOWER
+        assert len(told["search_results"]) == 3
+        assert told["usage"]["server_tool_use_details"] == {"web_search_requests": 1}
+    assert [record["searches"] for record in stack.usage_records(account)] == [1, 1]
+    assert len(web.asked) == 2

@@ -19,7 +19,11 @@ ENDPOINTS = {
 }
 STACK = source("infra/endpoints.yaml")
 # What the catalogue's weights and the numbers of FACTS ask for: one L4 up to 12B, one L40S for 27B.
-INSTANCES = {"gemma-3-4b-it-qat": "ml.g6.xlarge", "gemma-3-12b-it-qat": "ml.g6.xlarge", "gemma-3-27b-it-qat": "ml.g6e.xlarge"}
+INSTANCES = {
+    "gemma-3-4b-it-qat": "ml.g6.xlarge",
+    "gemma-3-12b-it-qat": "ml.g6.xlarge",
+    "gemma-3-27b-it-qat": "ml.g6e.xlarge",
+}
 
 
 def one(kind: str) -> dict[str, Any]:

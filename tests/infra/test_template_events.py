@@ -39,7 +39,7 @@ def job(status: JobStatus, *, batch_id: str | None = None) -> Item:
             status=status,
         )
     )
-    return item | ({"http_status": {"N": "200"}, "ended": {"N": "3"}} if status in FINAL else {})
+    return {**item, **({"http_status": {"N": "200"}, "ended": {"N": "3"}} if status in FINAL else {})}
 
 
 def record(item: Item, event: str) -> dict[str, Any]:
@@ -63,17 +63,22 @@ def sent(item: Item, event: str) -> dict[str, Any]:
         change = record(item, event)
         if matches(json.loads(filter_["Pattern"]), change):
             target = pipe["TargetParameters"]
-            details[target["EventBridgeEventBusParameters"]["DetailType"]] = json.loads(
-                re.sub(r"<\$\.([\w.]+)>", lambda m: json.dumps(at(change, m[1])), target["InputTemplate"])
-            )
+            kind = target["EventBridgeEventBusParameters"]["DetailType"]
+            details[kind] = filled(target["InputTemplate"], change)
     return details
 
 
-def at(value: Any, path: str) -> Any:
-    """The value at a path of dots."""
-    for name in path.split("."):
-        value = value[name]
-    return value
+def filled(template: str, change: dict[str, Any]) -> dict[str, Any]:
+    """An input template with each `<$.path>` replaced by the JSON at that path."""
+
+    def at(match: re.Match[str]) -> str:
+        value: Any = change
+        for name in match[1].split("."):
+            value = value[name]
+        return json.dumps(value)
+
+    result: dict[str, Any] = json.loads(re.sub(r"<\$\.([\w.]+)>", at, template))
+    return result
 
 
 @pytest.mark.parametrize(
@@ -89,7 +94,7 @@ def at(value: Any, path: str) -> Any:
         (job("succeeded", batch_id="b"), "MODIFY", {"GenerationCompleted"}),
         (job("failed", batch_id="b"), "MODIFY", {"GenerationFailed"}),
         (job("cancelled"), "MODIFY", set()),
-        (USAGE | {"sk": {"S": "DAY#20261123"}}, "INSERT", set()),
+        ({**USAGE, "sk": {"S": "DAY#20261123"}}, "INSERT", set()),
     ],
 )
 def test_a_change_of_the_table_is_told_if_it_is_one_of_those_and_has_its_schema(

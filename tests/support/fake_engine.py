@@ -115,5 +115,5 @@ class FakeStream:
         self._steps[0:1] = [Silence(seconds - waited_s)] if seconds > waited_s else []
         return None
 
-    def close(self) -> None:
+    def close(self, *, whole: bool = False) -> None:
         self.closed = True

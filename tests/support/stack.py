@@ -112,7 +112,8 @@ class Stack:
         self.gateway = self.make_gateway()
         self.run(self.gateway.watch_models([self.gateway.catalogue.models[MODEL]]))
         self.chat = self.serve(self.make_gateway().chat_app())
-        self.account = self.serve(self.make_gateway().account_app())
+        account_variables = self.functions["AccountFunction"].environment
+        self.account = self.serve(self.make_gateway(**account_variables).account_app())
 
     def make_gateway(self, **environment: str) -> Gateway:
         """A gateway of its own with these variables over the stack's. Its clients are made here and now, so that the

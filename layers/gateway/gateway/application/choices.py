@@ -8,10 +8,11 @@ from typing import Any
 
 from gateway.application.ports import Clock, Engine, EngineStream
 from gateway.domain.answer import Ending, Extra, Piece
-from gateway.domain.engine import ContextExceeded, EngineChunk, parse_chunk
+from gateway.domain.engine import ContextExceeded, parse_chunk
 from gateway.domain.errors import ServerError, UpstreamTimeout
 from gateway.domain.models import Model
-from gateway.domain.shaping import Shaper
+from gateway.domain.native_tools import NativeToolShaper
+from gateway.domain.shaping import Delta, Shaper
 from gateway.domain.sse import SseDecoder
 from gateway.domain.usage import Tokens
 
@@ -58,9 +59,9 @@ class ChoiceReader:
         Raises GatewayError where the engine refuses, breaks off or is over its time.
         """
         stream = await self._open(choice)
+        decoder = SseDecoder()
+        state = _ChoiceState(choice.index, choice.new_shaper(), count)
         try:
-            decoder = SseDecoder()
-            state = _ChoiceState(choice.index, choice.new_shaper(), count)
             while True:
                 left_s = self._left_s()
                 if left_s <= 0:
@@ -80,7 +81,7 @@ class ChoiceReader:
                 if batch:
                     yield batch
         finally:
-            stream.close()
+            stream.close(whole=state.done)
 
     async def _open(self, choice: Choice) -> EngineStream:
         try:
@@ -125,13 +126,16 @@ class _ChoiceState:
             self._count.counted = True
         if chunk.finish_reason is not None:
             self._finish = chunk.finish_reason
-        if chunk.text:
-            self._add(chunk, batch)
+        deltas = self._shaper.feed(chunk.text) if chunk.text else []
+        if chunk.calls and isinstance(self._shaper, NativeToolShaper):
+            deltas += self._shaper.feed_calls(chunk.calls)
+        self._count.pieces += bool(chunk.text or chunk.calls)
+        self._add(deltas, chunk.logprobs, batch)
 
-    def _add(self, chunk: EngineChunk, batch: list[Piece | Ending | Extra]) -> None:
-        self._count.pieces += 1
-        logprobs = chunk.logprobs
-        for delta in self._shaper.feed(chunk.text):
+    def _add(
+        self, deltas: list[Delta], logprobs: Mapping[str, Any] | None, batch: list[Piece | Ending | Extra]
+    ) -> None:
+        for delta in deltas:
             batch.append(Piece(self._index, delta, logprobs))
             logprobs = None
 

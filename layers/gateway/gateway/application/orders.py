@@ -20,6 +20,7 @@ from gateway.domain.errors import InvalidRequest, NotFound
 from gateway.domain.images import ImageLink, count_images, take_images
 from gateway.domain.keys import ApiKey
 from gateway.domain.models import Model
+from gateway.domain.native_tools import NativeToolShaper, native_fields
 from gateway.domain.prompt import fold_messages
 from gateway.domain.response_format import ResponseFormat, engine_response_format, parse_response_format
 from gateway.domain.search_prompt import describe_images, is_search_tool, parse_web_search, render_results
@@ -72,15 +73,18 @@ class Orders:
             raise unsupported("response_format", "It can't be combined with 'tools'; leave one of them out.")
         if request.logprobs and (plan is not None or wanted is not None):
             raise unsupported("logprobs", "It can't be combined with 'tools' or 'web_search'; leave one of them out.")
-        answer_form = answer_format(plan) if plan is not None else form
-        instructions = render_instructions(plan) if plan is not None else _json_instructions(form)
+        native, emulated = (plan, None) if model.native_tools else (None, plan)
+        answer_form = answer_format(emulated) if emulated is not None else form
+        instructions = render_instructions(emulated) if emulated is not None else _json_instructions(form)
         spoken: Sequence[Mapping[str, Any]] = request.messages
         links: Sequence[ImageLink] = ()
         if model.vision:
             spoken, links = take_images(spoken, dialect=model.dialect)
         messages = [{"role": "system", "content": instructions}, *spoken] if instructions else spoken
         extra = engine_response_format(answer_form, dialect=model.dialect) | _scoring(request)
-        new_shaper = self._shaper_maker(plan, form)
+        if native is not None:
+            extra |= native_fields(native)
+        new_shaper = self._shaper_maker(plan, form, native=model.native_tools)
         body = self._body(request, model=model, messages=fold_messages(messages, model=model)) | extra
         order = self._order(
             request, key=key, model=model, endpoint=CHAT, kind="chat", bodies=[body], new_shaper=new_shaper
@@ -122,9 +126,12 @@ class Orders:
             request, key=key, model=model, endpoint=COMPLETIONS, kind="text", bodies=bodies, new_shaper=PlainShaper
         )
 
-    def _shaper_maker(self, plan: ToolPlan | None, form: ResponseFormat | None) -> Callable[[], Shaper]:
+    def _shaper_maker(
+        self, plan: ToolPlan | None, form: ResponseFormat | None, *, native: bool
+    ) -> Callable[[], Shaper]:
         if plan is not None:
-            return lambda: ToolAnswerShaper(lambda: f"call_{self.ids.request_id()}")
+            shaper = NativeToolShaper if native else ToolAnswerShaper
+            return lambda: shaper(lambda: f"call_{self.ids.request_id()}")
         if form is not None and form.core is not None:
             return lambda: JsonShaper(form.top)
         return PlainShaper
@@ -228,7 +235,7 @@ def _search_tokens(model: Model, body: Body) -> int:
 
 def _prompt_tokens(model: Model, body: Body) -> int:
     messages = body["messages"]
-    text_tokens = estimate_prompt_tokens(_text_bytes(messages), messages=len(messages))
+    text_tokens = estimate_prompt_tokens(_text_bytes(messages) + _tool_bytes(body), messages=len(messages))
     return text_tokens + model.image_tokens * count_images(messages)
 
 
@@ -263,6 +270,12 @@ def _json_instructions(form: ResponseFormat | None) -> str:
     if isinstance(form.schema, dict):
         return f"Answer with JSON only, matching this JSON Schema: {written(form.schema)}"
     return "Answer with JSON only."
+
+
+def _tool_bytes(body: Body) -> int:
+    """The size of native tools and of the calls before; emulated ones are text of the messages."""
+    told = [body.get("tools"), *(message.get("tool_calls") for message in body["messages"])]
+    return sum(len(written(tools).encode()) for tools in told if tools)
 
 
 def _text_bytes(messages: Sequence[Mapping[str, Any]]) -> int:

@@ -168,8 +168,11 @@ class EngineStream(Protocol):
         """
         ...
 
-    def close(self) -> None:
-        """Ends the stream and stops the engine's work as far as the transport can tell it. Never raises or waits."""
+    def close(self, *, whole: bool = False) -> None:
+        """Ends the stream and stops the engine's work as far as the transport can tell it. Never raises or waits.
+
+        A `whole` answer has nothing to stop: the transport may come to its end by itself and be used again.
+        """
         ...
 
 
@@ -316,7 +319,7 @@ class JobQueue(Protocol):
 
 
 class Blobs(Protocol):
-    """Texts and files too large for the table."""
+    """Texts and files too large for the table. Every call may raise ServiceUnavailable where they are out of reach."""
 
     async def write(self, key: str, data: bytes, *, content_type: str) -> None:
         """Keeps the bytes under the key."""

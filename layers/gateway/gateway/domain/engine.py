@@ -32,6 +32,16 @@ _CONTEXT_NUMBERS = (
 
 
 @dataclass(frozen=True, slots=True)
+class CallPiece:
+    """A piece of one call of a tool, of an engine whose model has native tools; `name` and `id` come once, or never."""
+
+    index: int
+    id: str | None
+    name: str | None
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
 class EngineChunk:
     """One chunk of an engine's stream, reduced to what an answer is made of.
 
@@ -44,7 +54,7 @@ class EngineChunk:
     tokens: Tokens | None = None
     final_usage: bool = False
     logprobs: Mapping[str, Any] | None = None
-    tool_calls: tuple[Mapping[str, Any], ...] = ()
+    calls: tuple[CallPiece, ...] = ()
 
 
 class ContextExceeded(InvalidRequest):
@@ -90,8 +100,16 @@ def _chunk_of(chunk: Mapping[str, Any]) -> EngineChunk:
         tokens,
         final,
         choice.get("logprobs"),
-        tuple(delta.get("tool_calls") or ()),
+        tuple(_call_piece(piece) for piece in delta.get("tool_calls") or ()),
     )
+
+
+def _call_piece(piece: Mapping[str, Any]) -> CallPiece:
+    function = piece.get("function") or {}
+    index, arguments = piece.get("index", 0), function.get("arguments") or ""
+    if not (isinstance(index, int) and isinstance(arguments, str)):
+        raise TypeError
+    return CallPiece(index, piece.get("id"), function.get("name"), arguments)
 
 
 def _tokens_of(chunk: Mapping[str, Any]) -> tuple[Tokens | None, bool]:

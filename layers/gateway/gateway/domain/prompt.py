@@ -3,11 +3,14 @@
 They allow one leading system message and then user and assistant in strict alternation, have no tool role and
 no tool calls, and answer anything else with an error. What `fold_messages` makes of a conversation ends with a
 user turn always: behind an assistant's, llama.cpp would go on with that text instead of answering.
+Models with native tools keep calls and their results as they are, for their templates have a place for them.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from gateway.domain.errors import InvalidRequest
@@ -23,6 +26,15 @@ _SYSTEM_ROLES = ("system", "developer")
 _ROLES = (*_SYSTEM_ROLES, "user", "assistant", "tool")
 
 
+@dataclass(slots=True)
+class _Turn:
+    """One message to be; `fields` are those that only native tools have."""
+
+    role: str
+    parts: list[Part] = field(default_factory=list)
+    fields: dict[str, Any] = field(default_factory=dict)
+
+
 def fold_messages(messages: Sequence[Message], *, model: Model) -> list[dict[str, Any]]:
     """The conversation with nothing of it lost: at most one system message, then user and assistant in turn.
 
@@ -32,29 +44,32 @@ def fold_messages(messages: Sequence[Message], *, model: Model) -> list[dict[str
     """
     if not messages:
         raise InvalidRequest("messages: expected at least one message; got none.", param="messages")
-    system: list[Part] = []
-    turns: list[tuple[str, list[Part]]] = []
+    readers = _NATIVE_READERS if model.native_tools else _READERS
+    system = _Turn("system")
+    turns: list[_Turn] = []
     called: dict[str, str] = {}
     for index, message in enumerate(messages):
         at = f"messages[{index}]"
         role = _role(message, at)
-        parts = _READERS[role](message, at, called)
+        parts = readers[role](message, at, called)
         _check_images(parts, message, at, vision=model.vision)
         if role in _SYSTEM_ROLES and not turns:
-            system += parts
+            system.parts += parts
             continue
         if role in _SYSTEM_ROLES and any(part["text"] for part in parts):
             parts.insert(0, _text(_LATER_INSTRUCTIONS))
-        side = "assistant" if role == "assistant" else "user"
-        if not turns and side == "assistant":
-            turns.append(("user", []))
-        if not turns or turns[-1][0] != side:
-            turns.append((side, []))
-        turns[-1][1].extend(parts)
-    if not turns or turns[-1][0] == "assistant":
-        turns.append(("user", []))
-    leading = [("system", system)] if any(part["text"] for part in system) else []
-    return [{"role": role, "content": _joined(parts)} for role, parts in [*leading, *turns]]
+        native = _native_tool_fields(message) if model.native_tools else {}
+        side = role if role == "assistant" or (role == "tool" and native) else "user"
+        if not turns and side != "user":
+            turns.append(_Turn("user"))
+        if not turns or turns[-1].role != side or turns[-1].fields:
+            turns.append(_Turn(side))
+        turns[-1].parts += parts
+        turns[-1].fields |= native
+    if not turns or turns[-1].role == "assistant":
+        turns.append(_Turn("user"))
+    leading = [system] if any(part["text"] for part in system.parts) else []
+    return [{"role": turn.role, "content": _joined(turn.parts), **turn.fields} for turn in [*leading, *turns]]
 
 
 def _role(message: Message, at: str) -> str:
@@ -99,27 +114,55 @@ def _read_assistant(message: Message, at: str, called: dict[str, str]) -> list[P
     if calls:
         _check_calls(calls, at)
         called.update((call["id"], call["function"]["name"]) for call in calls)
-        parts.append(_text(written_calls(calls)))
     return parts
 
 
-def _read_tool(message: Message, at: str, called: dict[str, str]) -> list[Part]:
-    call_id = message.get("tool_call_id")
-    if not isinstance(call_id, str):
-        raise _expected("the id of the call that this answers", call_id, f"{at}.tool_call_id")
-    parts = _content(message, at)
+def _read_emulated_assistant(message: Message, at: str, called: dict[str, str]) -> list[Part]:
+    parts, calls = _read_assistant(message, at, called), message.get("tool_calls")
+    return [*parts, _text(written_calls(calls))] if calls else parts
+
+
+def _read_tool(message: Message, at: str, _called: dict[str, str]) -> list[Part]:
+    if not isinstance(message.get("tool_call_id"), str):
+        raise _expected("the id of the call that this answers", message.get("tool_call_id"), f"{at}.tool_call_id")
+    return _content(message, at)
+
+
+def _read_emulated_tool(message: Message, at: str, called: dict[str, str]) -> list[Part]:
+    parts, call_id = _read_tool(message, at, called), message.get("tool_call_id")
     label = f"Result of {called[call_id]} ({call_id}):" if call_id in called else f"Result of {call_id}:"
     text = "\n".join([label, *(part["text"] for part in parts if part["type"] == "text")])
     return [_text(text), *(part for part in parts if part["type"] != "text")]
 
 
-_READERS: dict[str, Callable[[Message, str, dict[str, str]], list[Part]]] = {
+_NATIVE_READERS: dict[str, Callable[[Message, str, dict[str, str]], list[Part]]] = {
     "system": _read_system,
     "developer": _read_system,
     "user": _read_user,
     "assistant": _read_assistant,
     "tool": _read_tool,
 }
+_READERS = {**_NATIVE_READERS, "assistant": _read_emulated_assistant, "tool": _read_emulated_tool}
+
+
+def _native_tool_fields(message: Message) -> dict[str, Any]:
+    """What a message says of tools, in the fields that templates with tools read."""
+    if message["role"] == "tool":
+        return {"tool_call_id": message["tool_call_id"]}
+    calls = message.get("tool_calls") if message["role"] == "assistant" else None
+    if not calls:
+        return {}
+    return {"tool_calls": [{"id": call["id"], "type": "function", "function": _function(call)} for call in calls]}
+
+
+def _function(call: Mapping[str, Any]) -> dict[str, str]:
+    """Name and arguments; templates walk through the arguments' object, and fail on any other text."""
+    name, arguments = call["function"]["name"], call["function"]["arguments"] or "{}"
+    try:
+        whole = isinstance(json.loads(arguments), dict)
+    except ValueError:
+        whole = False
+    return {"name": name, "arguments": arguments if whole else json.dumps({"arguments": arguments})}
 
 
 def _check_calls(calls: Any, at: str) -> None:

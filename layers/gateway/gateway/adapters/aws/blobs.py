@@ -8,13 +8,15 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from gateway.adapters.aws._errors import code_of
+from gateway.adapters.aws._errors import TRANSPORT_ERRORS, code_of
 from gateway.adapters.aws.clients import Clients
 from gateway.adapters.aws.threads import call
+from gateway.domain.errors import ServiceUnavailable
 
 PART_BYTES = 8 << 20
 """S3 takes parts of a multipart upload from 5 MiB on; 10,000 of these are far more than any file of ours."""
 READ_BYTES = 256 << 10
+_PASSING = frozenset({"InternalError", "RequestTimeout", "ServiceUnavailable", "SlowDown"})
 _MISSING = frozenset({"NoSuchKey", "404", "NotFound"})
 
 
@@ -55,7 +57,12 @@ class S3Blobs:
     async def read(self, key: str) -> bytes:
         """See `ports.Blobs.read`."""
         body = (await self._get(key))["Body"]
-        data: bytes = await call(body.read)
+        try:
+            data: bytes = await call(body.read)
+        except TRANSPORT_ERRORS:
+            raise _unavailable() from None
+        finally:
+            body.close()
         return data
 
     async def read_stream(self, key: str) -> AsyncIterator[bytes]:
@@ -64,6 +71,8 @@ class S3Blobs:
         try:
             while part := await call(body.read, amt=READ_BYTES):
                 yield part
+        except TRANSPORT_ERRORS:
+            raise _unavailable() from None
         finally:
             body.close()
 
@@ -104,7 +113,14 @@ class S3Blobs:
 
     async def _call(self, operation: str, **arguments: Any) -> dict[str, Any]:
         function = getattr(self.clients.get("s3"), operation)
-        answer: dict[str, Any] = await call(function, Bucket=self.bucket, **arguments)
+        try:
+            answer: dict[str, Any] = await call(function, Bucket=self.bucket, **arguments)
+        except TRANSPORT_ERRORS:
+            raise _unavailable() from None
+        except ClientError as error:
+            if code_of(error) in _PASSING:
+                raise _unavailable() from None
+            raise
         return answer
 
 
@@ -133,3 +149,7 @@ class _Upload:
 
     async def abort(self) -> None:
         await self._blobs._call("abort_multipart_upload", **self._target)
+
+
+def _unavailable() -> ServiceUnavailable:
+    return ServiceUnavailable("The files could not be reached. Retry.", reason="ledger_unavailable", retry_after_s=5)

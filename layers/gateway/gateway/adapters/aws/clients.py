@@ -15,6 +15,13 @@ POOL = 64
 _CONFIGS = {
     # every call is one item or one transaction: what takes longer is lost, and botocore retries it
     "dynamodb": {"read_timeout": 5, "retries": {"mode": "standard", "total_max_attempts": 3}},
+    # links are signed by version 4 only where it is named; a checksum of the SDK's in a link would bind who uploads
+    "s3": {
+        "signature_version": "s3v4",
+        "request_checksum_calculation": "when_required",
+        "read_timeout": 25,
+        "retries": {"mode": "standard", "total_max_attempts": 3},
+    },
     "sqs": {"read_timeout": 25, "retries": {"mode": "standard", "total_max_attempts": 3}},
     # a generation is never repeated behind the client's back; SageMaker ends a stream after 8 minutes
     "sagemaker-runtime": {"read_timeout": 490, "retries": {"mode": "standard", "total_max_attempts": 1}},

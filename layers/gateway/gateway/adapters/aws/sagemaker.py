@@ -103,8 +103,14 @@ class SageMakerStream:
             raise self._failure
         return []
 
-    def close(self) -> None:
-        """See `ports.EngineStream.close`: the connection goes, which is all that the transport can tell."""
+    def close(self, *, whole: bool = False) -> None:
+        """See `ports.EngineStream.close`: the connection goes, which is all that the transport can tell.
+
+        Behind a whole answer the thread reads what is left, so that the connection goes back to the pool: the next
+        stream needs no handshake.
+        """
+        if whole:
+            return
         self._closed = True
         if self._body is not None and not self._ended:
             # closing a socket does not wake a thread that reads it, and botocore hands out no other way to the socket
