@@ -77,8 +77,7 @@ class _Stack:
         made = self._wait_for({aws: "ready", engine: "ready", gateway: "bound"})
         endpoints = made[aws]["endpoints"] | made[engine]["endpoints"]
         functions = [
-            fields | {"environment": fields["environment"] | self._settings.search}
-            for fields in made[aws]["functions"]
+            fields | {"environment": fields["environment"] | self._settings.search} for fields in made[aws]["functions"]
         ]
         for child in (gateway, events):
             child.order(functions=functions, endpoints=endpoints)

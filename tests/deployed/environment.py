@@ -20,6 +20,7 @@ from typing import Any
 
 from tests.deployed.runtime_api import RuntimeApi
 from tests.support.http_client import request
+from tests.support.stack import Stack
 
 ROOT = Path(__file__).parents[2]
 BUILD = ROOT / "build/deployed"
@@ -56,6 +57,14 @@ def function_environment(variables: Mapping[str, str], *, python: Path, task_roo
         # /opt/python in Lambda; a layer is only unpacked elsewhere here
         "PYTHONPATH": str(LAYERS),
         "PYTHONDONTWRITEBYTECODE": "1",
+    }
+
+
+def variables_of(stack: Stack, name: str) -> dict[str, str]:
+    """A function's own variables, and those that lead to the stack's AWS; none of another function."""
+    of_chat = stack.functions["ChatFunction"].environment
+    return {key: value for key, value in stack.environment.items() if key not in of_chat} | {
+        **stack.functions[name].environment
     }
 
 

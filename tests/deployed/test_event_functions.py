@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.deployed.environment import ROOT, EmulatedFunction
+from tests.deployed.environment import ROOT, EmulatedFunction, variables_of
 from tests.deployed.events import FUNCTIONS_BY_PREFIX, function_of, read_event
 from tests.infra.transformed import resources, source
 from tests.support.stack import Stack
@@ -28,8 +28,7 @@ def emulated(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
     def start(name: str) -> EmulatedFunction:
         if name not in running:
-            variables = {**stack.environment, **stack.functions[name].environment}
-            folder = ROOT / HANDLERS[name]
+            folder, variables = ROOT / HANDLERS[name], variables_of(stack, name)
             running[name] = EmulatedFunction(folder, variables, state=tmp_path_factory.mktemp(name))
         return running[name]
 

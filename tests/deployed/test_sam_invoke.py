@@ -21,7 +21,7 @@ import pytest
 from samtranslator.yaml_helper import yaml_parse
 
 from infra.local.credentials import CREDENTIALS, REGION
-from tests.deployed.environment import ADAPTER, ROOT
+from tests.deployed.environment import ADAPTER, ROOT, variables_of
 from tests.deployed.events import function_of, read_event
 from tests.support.engine_pieces import whole
 from tests.support.scripted_engine import Script, ScriptedEngine
@@ -88,9 +88,9 @@ def variables(stack: Stack) -> Iterator[dict[str, dict[str, str]]]:
     yield {
         name: {
             variable: re.sub(r"http://127\.0\.0\.1:(\d+)", from_outside, value)
-            for variable, value in {**stack.environment, **function.environment, "AWS_LWA_PORT": "8123"}.items()
+            for variable, value in {**variables_of(stack, name), "AWS_LWA_PORT": "8123"}.items()
         }
-        for name, function in stack.functions.items()
+        for name in stack.functions
     }
     for relay in relays.values():
         relay.close()

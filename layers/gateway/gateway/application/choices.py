@@ -10,6 +10,7 @@ from gateway.application.ports import Clock, Engine, EngineStream
 from gateway.domain.answer import Ending, Extra, Piece
 from gateway.domain.engine import ContextExceeded, parse_chunk
 from gateway.domain.errors import ServerError, UpstreamTimeout
+from gateway.domain.logprobs import told_logprobs
 from gateway.domain.models import Model
 from gateway.domain.native_tools import NativeToolShaper
 from gateway.domain.shaping import Delta, Shaper
@@ -22,12 +23,14 @@ class Choice:
     """One answer to generate.
 
     Several choices of one prompt pay for the prompt once (OpenAI's rule for `n`): only the first `counts_prompt`.
+    `top_logprobs` is how many alternatives to a token the client wants to be told.
     """
 
     index: int
     body: Mapping[str, Any]
     new_shaper: Callable[[], Shaper]
     counts_prompt: bool = True
+    top_logprobs: int = 0
 
 
 @dataclass(slots=True)
@@ -60,7 +63,7 @@ class ChoiceReader:
         """
         stream = await self._open(choice)
         decoder = SseDecoder()
-        state = _ChoiceState(choice.index, choice.new_shaper(), count)
+        state = _ChoiceState(choice, count)
         try:
             while True:
                 left_s = self._left_s()
@@ -107,11 +110,12 @@ def _decode(decoder: SseDecoder, part: bytes) -> list[bytes]:
 class _ChoiceState:
     """What has come of one choice: the engine's finish, and its counts, both needed for a whole answer."""
 
-    __slots__ = ("_count", "_finish", "_index", "_shaper", "done")
+    __slots__ = ("_count", "_finish", "_index", "_shaper", "_top_logprobs", "done")
 
-    def __init__(self, index: int, shaper: Shaper, count: ChoiceCount) -> None:
-        self._index = index
-        self._shaper = shaper
+    def __init__(self, choice: Choice, count: ChoiceCount) -> None:
+        self._index = choice.index
+        self._top_logprobs = choice.top_logprobs
+        self._shaper = choice.new_shaper()
         self._count = count
         self._finish: str | None = None
         self.done = False
@@ -135,6 +139,11 @@ class _ChoiceState:
     def _add(
         self, deltas: list[Delta], logprobs: Mapping[str, Any] | None, batch: list[Piece | Ending | Extra]
     ) -> None:
+        if logprobs is not None:
+            try:
+                logprobs = told_logprobs(logprobs, alternatives=self._top_logprobs)
+            except (KeyError, TypeError, AttributeError):
+                raise ServerError(reason="stream_broken") from None
         for delta in deltas:
             batch.append(Piece(self._index, delta, logprobs))
             logprobs = None

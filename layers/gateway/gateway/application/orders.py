@@ -19,6 +19,7 @@ from gateway.domain.engine import COUNT_EVERY_CHUNK
 from gateway.domain.errors import InvalidRequest, NotFound
 from gateway.domain.images import ImageLink, count_images, take_images
 from gateway.domain.keys import ApiKey
+from gateway.domain.logprobs import LEAST_ASKED
 from gateway.domain.models import Model
 from gateway.domain.native_tools import NativeToolShaper, native_fields
 from gateway.domain.prompt import fold_messages
@@ -89,7 +90,8 @@ class Orders:
         order = self._order(
             request, key=key, model=model, endpoint=CHAT, kind="chat", bodies=[body], new_shaper=new_shaper
         )
-        order = replace(order, images=links)
+        choices = [replace(choice, top_logprobs=request.top_logprobs or 0) for choice in order.choices]
+        order = replace(order, images=links, choices=choices)
         if wanted is None:
             return order
 
@@ -250,7 +252,7 @@ def _reseeded(body: Body, repeat: int) -> Body:
 def _scoring(request: ChatRequest) -> Body:
     body: Body = {}
     if request.logprobs:
-        body |= {"logprobs": True, "top_logprobs": request.top_logprobs or 0}
+        body |= {"logprobs": True, "top_logprobs": max(request.top_logprobs or 0, LEAST_ASKED)}
     elif request.top_logprobs:
         raise InvalidRequest("'top_logprobs' needs 'logprobs': true.", param="top_logprobs")
     if request.logit_bias:

@@ -179,9 +179,9 @@ def _check_calls(calls: Any, at: str) -> None:
         function = call.get("function")
         if not isinstance(function, Mapping):
             raise _expected("an object with name and arguments", function, f"{at_call}.function")
-        for field in ("name", "arguments"):
-            if not isinstance(function.get(field), str):
-                raise _expected("a string", function.get(field), f"{at_call}.function.{field}")
+        for name in ("name", "arguments"):
+            if not isinstance(function.get(name), str):
+                raise _expected("a string", function.get(name), f"{at_call}.function.{name}")
 
 
 def _content(message: Message, at: str) -> list[Part]:

@@ -66,7 +66,7 @@ def _section(document: Mapping[str, Any], path: str, method: str, operation: Map
         names = ", ".join(
             (content.get("itemSchema") or content["schema"])["$ref"].rsplit("/", 1)[1]
             + (" (events)" if "itemSchema" in content else "")
-            for content in response["content"].values()
+            for content in response.get("content", {}).values()
         )
         parts.append(
             f"<tr><td>{escape(status)}</td><td>{escape(response['description'])}</td><td>{escape(names)}</td></tr>"

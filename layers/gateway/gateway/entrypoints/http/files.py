@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
-from starlette.datastructures import UploadFile
+from starlette.datastructures import FormData, UploadFile
 from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse, Response
 
@@ -70,19 +70,20 @@ class FileRoutes:
                 param="file",
             )
         try:
-            form = await caller.request.form(max_files=1, max_fields=8)
+            async with caller.request.form(max_files=1, max_fields=8) as form:
+                return await self._add(caller.account.id, form)
         except HTTPException as error:
             raise InvalidRequest(f"The form can't be read: {error.detail}", param="file") from None
+
+    async def _add(self, account_id: str, form: FormData) -> Mapping[str, Any]:
         upload, purpose = form.get("file"), form.get("purpose")
         if not isinstance(upload, UploadFile):
             raise InvalidRequest("'file' must be a file of the form.", param="file")
         if not isinstance(purpose, str):
             raise InvalidRequest("'purpose' must be 'batch'.", param="purpose")
         data = await upload.read()
-        file = await self.files.add(
-            caller.account.id, filename=upload.filename or "file.jsonl", purpose=purpose, data=data
-        )
-        return file.to_json()
+        filename = upload.filename or "file.jsonl"
+        return (await self.files.add(account_id, filename=filename, purpose=purpose, data=data)).to_json()
 
     async def _list(self, caller: Caller) -> Mapping[str, Any]:
         limit, after = read_page(caller.request)

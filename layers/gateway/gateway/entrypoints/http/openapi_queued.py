@@ -166,6 +166,8 @@ QUEUED_SCHEMAS: dict[str, Any] = {
     "NewFile": object_of(
         {"filename": {"type": "string", "minLength": 1, "maxLength": 255}, "purpose": {"const": "batch"}}
     ),
+    "FileForm": object_of({"purpose": {"const": "batch"}, "file": {"type": "string", "format": "binary"}}),
+    "FileContent": {"type": "string", "description": "JSON Lines."},
     "File": object_of(
         {
             "id": STRING,

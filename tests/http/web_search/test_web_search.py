@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import select
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -16,91 +15,11 @@ from gateway.domain.keys import parse_key
 from infra.local.context import Context
 from infra.local.envelopes import sqs_event
 from tests.http.asking import Asker, chat_body
-from tests.support.engine_pieces import whole
-from tests.support.http_client import Response
-from tests.support.scripted_engine import Script, ScriptedEngine
-from tests.support.search_servers import KEY, Brave, SearchServer, Searxng, search_server
-from tests.support.sse_reader import DONE, read_events, text_of
+from tests.http.web_search.told import ASKED, FACES, NO, QUERY, SHOWN, TOWER, YES, Told, says, told
+from tests.support.scripted_engine import ScriptedEngine
+from tests.support.search_servers import KEY, Brave, SearchServer, search_server
+from tests.support.sse_reader import DONE, read_events
 from tests.support.stack import AppServer, OpenedAccount, Stack
-
-YES = '{"search": true, "query": "eiffel tower height"}'
-NO = '{"search": false, "query": ""}'
-QUERY = '{"query": "eiffel tower height"}'
-ASKED = {"auto": YES, "force": QUERY, "images": QUERY}
-FACES = pytest.mark.parametrize("stream", [False, True], ids=["buffered", "streamed"])
-TOWER = "https://en.example.org/tower"
-SHOWN = "![Tower by night](https://img.example.org/1.jpg)\n\n![Tower by day](https://img.example.org/2.jpg)\n\n"
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[SearchServer]:
-    with search_server(Searxng()) as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def searching(stack: Stack, server: SearchServer) -> AppServer:
-    gateway = stack.make_gateway(SEARCH_BACKEND="searxng", SEARCH_URL=server.base_url)
-    return stack.serve(gateway.chat_app())
-
-
-@pytest.fixture
-def web(server: SearchServer) -> SearchServer:
-    server.reset()
-    return server
-
-
-@pytest.fixture
-def ask(searching: AppServer, account: OpenedAccount, web: SearchServer) -> Asker:
-    return Asker(searching.port, account.authorization)
-
-
-def says(engine: ScriptedEngine, *answers: str) -> None:
-    """The engine gives these answers in turn, each in pieces of four characters."""
-    engine.scripts = [Script(pieces=whole(*(text[at : at + 4] for at in range(0, len(text), 4)))) for text in answers]
-
-
-class Told:
-    """One choice of an answer, whichever face told it."""
-
-    def __init__(self, response: Response, chunks: list[bytes], choice: int = 0) -> None:
-        self.response = response
-        if not chunks:
-            body = response.json()
-            message = body["choices"][choice]["message"]
-            self.content: str = message["content"]
-            self.annotations: list[dict[str, Any]] = message.get("annotations", [])
-            self.top: dict[str, Any] = body
-            self.usage: dict[str, Any] = body["usage"]
-            return
-        *events, done = read_events(chunks)
-        assert done == DONE
-        self.content = text_of(events, choice=choice)
-        deltas = [c["delta"] for event in events for c in event["choices"] if c["index"] == choice]
-        self.annotations = [one for delta in deltas for one in delta.get("annotations", [])]
-        self.top = {name: value for event in events for name, value in event.items()}
-        self.usage = next(event["usage"] for event in events if event.get("usage"))
-
-    @property
-    def cited(self) -> list[tuple[str, str]]:
-        """What is marked, and with which page."""
-        citations = [annotation["url_citation"] for annotation in self.annotations]
-        assert all(annotation["type"] == "url_citation" for annotation in self.annotations)
-        return [(self.content[one["start_index"] : one["end_index"]], one["url"]) for one in citations]
-
-
-def told(ask: Asker, *, stream: bool, choice: int = 0, **fields: Any) -> Told:
-    """The good answer to a request with these fields."""
-    response, chunks = ask.stream(**fields) if stream else (ask(**fields), [])
-    assert response.status == 200, response.body
-    return Told(response, chunks, choice)
-
-
-def nothing_is_left(stack: Stack, account: OpenedAccount) -> None:
-    """No lease, no slot, and nothing charged."""
-    left = stack.account_of(account)
-    assert (dict(left.open), left.tokens_today) == ({}, 0)
-    assert dict(stack.line().open) == {}
 
 
 @FACES
@@ -109,7 +28,8 @@ def test_an_answer_tells_what_was_found_and_cites_it(
     ask: Asker, engine: ScriptedEngine, web: SearchServer, mode: str | bool, stream: bool
 ) -> None:
     says(engine, YES if mode in ("auto", True) else QUERY, "It is 330 m tall [1], says [2].")
-    answer = told(ask, stream=stream, web_search=mode)
+    messages = [{"role": "user", "content": "How tall is the Eiffel tower?"}]
+    answer = told(ask, stream=stream, web_search=mode, messages=messages)
     assert answer.content == "It is 330 m tall [1], says [2]."
     assert answer.cited == [("[1]", TOWER), ("[2]", "https://www.paris.example/visit?a=1&b=2")]
     assert answer.top["search_results"][:2] == [
@@ -287,110 +207,6 @@ def test_no_byte_leaves_before_the_search_is_done(
 
 
 @FACES
-@pytest.mark.parametrize("outage", ["failing", "not_json", "redirect", "dropped", "rate_limited_for_an_hour"])
-def test_auto_answers_without_a_search_that_can_not_be_had_and_says_so(
-    ask: Asker, engine: ScriptedEngine, web: SearchServer, outage: Any, stream: bool
-) -> None:
-    web.script += [outage, outage]
-    says(engine, YES, "About 300 m, see [here](https://mine.example/x).")
-    answer = told(ask, stream=stream, web_search="auto")
-    assert answer.content == "About 300 m, see [here](https://mine.example/x)."
-    assert answer.response.headers["x-search-status"] == "unavailable"
-    assert not {"search_results", "images"} & answer.top.keys()
-    assert answer.usage["server_tool_use_details"] == {"web_search_requests": 0}
-
-
-@FACES
-@pytest.mark.parametrize("mode", ["force", "images"])
-@pytest.mark.parametrize("outage", ["failing", "not_json", "dropped"])
-def test_a_search_that_must_be_had_and_can_not_is_a_real_503_that_costs_nothing(
-    ask: Asker,
-    engine: ScriptedEngine,
-    web: SearchServer,
-    stack: Stack,
-    account: OpenedAccount,
-    outage: Any,
-    mode: str,
-    stream: bool,
-) -> None:
-    web.script += [outage, outage]
-    says(engine, QUERY, "never asked")
-    response = ask(stream=stream, web_search=mode)
-    assert (response.status, response.error["type"]) == (503, "service_unavailable")
-    assert response.error["reason"] == "search_unavailable"
-    assert response.headers["content-type"] == "application/json"
-    assert int(response.headers["retry-after"]) > 0
-    assert response.headers["x-ratelimit-limit-requests"]
-    assert len(engine.bodies) == 1
-    nothing_is_left(stack, account)
-    (record,) = stack.usage_records(account)
-    assert (record["status"], record["http_status"], record["total_tokens"]) == ("failed", 503, 0)
-    assert record["cost_nano_usd"] == 0
-
-
-@pytest.fixture(scope="module")
-def impatient(stack: Stack, server: SearchServer) -> AppServer:
-    gateway = stack.make_gateway(SEARCH_BACKEND="searxng", SEARCH_URL=server.base_url, SEARCH_BUDGET_S="0.2")
-    return stack.serve(gateway.chat_app())
-
-
-@FACES
-def test_a_search_over_its_budget_is_given_up(
-    impatient: AppServer, account: OpenedAccount, engine: ScriptedEngine, web: SearchServer, stream: bool
-) -> None:
-    asker = Asker(impatient.port, account.authorization)
-    web.script += ["held", "held"]
-    says(engine, YES, "About 300 m.", QUERY)
-    assert told(asker, stream=stream, web_search="auto").response.headers["x-search-status"] == "unavailable"
-    refused = asker(stream=stream, web_search="force")
-    web.released.set()
-    assert (refused.status, refused.error["reason"]) == (503, "search_unavailable")
-
-
-@FACES
-def test_the_local_default_is_given_up_where_there_is_no_internet(
-    stack: Stack, account: OpenedAccount, engine: ScriptedEngine, stream: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("DDGS_PROXY", "http://127.0.0.1:9")  # the discard port: nobody listens
-    app = AppServer(stack.make_gateway(SEARCH_BACKEND="ddgs").chat_app())
-    asker = Asker(app.port, account.authorization)
-    says(engine, YES, "About 300 m.", QUERY)
-    answer = told(asker, stream=stream, web_search="auto")
-    refused = asker(stream=stream, web_search="force")
-    app.stop()
-    assert (answer.content, answer.response.headers["x-search-status"]) == ("About 300 m.", "unavailable")
-    assert (refused.status, refused.error["reason"]) == (503, "search_unavailable")
-
-
-@FACES
-@pytest.mark.parametrize(("mode", "status", "asked"), [("auto", 200, 1), ("force", 503, 0), ("images", 503, 0)])
-def test_a_deployment_without_a_back_end_asks_the_model_nothing_about_searches(
-    stack: Stack, account: OpenedAccount, engine: ScriptedEngine, mode: str, status: int, asked: int, stream: bool
-) -> None:
-    response = Asker(stack.chat.port, account.authorization)(stream=stream, web_search=mode)
-    assert (response.status, len(engine.bodies)) == (status, asked)
-    if status == 503:
-        assert response.error["reason"] == "search_unavailable"
-    else:
-        assert response.headers["x-search-status"] == "unavailable"
-
-
-def test_an_engine_that_refuses_what_was_found_is_a_real_status(
-    ask: Asker, engine: ScriptedEngine, stack: Stack, account: OpenedAccount
-) -> None:
-    refusal = {
-        "error": {"code": 400, "type": "exceed_context_size_error", "message": "", "n_prompt_tokens": 9, "n_ctx": 8}
-    }
-    engine.scripts = [
-        Script(pieces=whole(QUERY)),
-        Script(status=400, content_type="application/json", pieces=[json.dumps(refusal).encode()]),
-    ]
-    response = ask(stream=True, web_search="force")
-    assert (response.status, response.error["reason"]) == (400, "context_length_exceeded")
-    nothing_is_left(stack, account)
-
-
-@FACES
 def test_json_stays_json_with_the_citations_on_the_side(ask: Asker, engine: ScriptedEngine, stream: bool) -> None:
     text = '{"m": 330, "why": "stands in [1]", "list": [1, 2]}'
     says(engine, QUERY, text)
@@ -470,7 +286,10 @@ def test_the_results_stand_before_the_question_and_the_rest_of_the_prompt_is_the
     assert question[:3] == answer[:3] == conversation[:3]
     assert question[3]["content"].startswith("How tall is its tower?\n\n")
     assert answer[3]["content"].endswith("\n\nHow tall is its tower?")
-    assert "[1] Eiffel Tower & more\nURL: https://en.example.org/tower\nText: It is 330 m tall [1]." in answer[3]["content"]
+    assert (
+        "[1] Eiffel Tower & more\nURL: https://en.example.org/tower\nText: It is 330 m tall [1]."
+        in answer[3]["content"]
+    )
 
 
 @FACES

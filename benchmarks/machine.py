@@ -1,0 +1,36 @@
+"""What Linux tells of a process and of the machine."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+from pathlib import Path
+from typing import Any
+
+_TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+
+
+def cpu_s(pid: int) -> float:
+    """CPU seconds of a process so far, its threads and its ended children included."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return sum(map(int, fields[11:15])) / _TICKS_PER_S
+
+
+def rss_mb(pid: int) -> float:
+    """The resident memory of a process, in 10⁶ bytes."""
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+def describe() -> dict[str, Any]:
+    """The machine as it is now."""
+    model = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
+    revision = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
+    return {
+        "cpus": os.cpu_count(),
+        "cpu": model[0].partition(": ")[2] if model else platform.machine(),
+        "python": platform.python_version(),
+        "revision": revision.stdout.strip(),
+        "loadavg": os.getloadavg(),
+    }
