@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -89,14 +89,12 @@ def test_a_killed_worker_s_batch_is_completed_by_the_next_and_no_line_is_billed_
 
     queue_name = queue_url.rpartition("/")[2]
     with worker(stack, queue_name):
-        assert eventually(lambda: counts().completed >= 60)
+        assert in_time(lambda: counts().completed >= 40)
     killed = counts()
     assert killed.completed < GOOD
     dead = let_time_pass(stack, backstage, batch)
     with worker(stack, queue_name):
-        for _ in range(6):
-            if eventually(lambda: counts().all_ended):
-                break
+        assert in_time(lambda: counts().all_ended)
     backstage.take_steps()
     done = counts()
     assert (done.status, done.total, done.completed, done.failed) == ("completed", GOOD + BAD, GOOD, BAD)
@@ -106,6 +104,11 @@ def test_a_killed_worker_s_batch_is_completed_by_the_next_and_no_line_is_billed_
     answers = lines_of(stack, backstage, account, done.output_file_id)
     assert len({answer["custom_id"] for answer in answers}) == len(answers) == GOOD
     assert sum(answer["response"]["body"]["usage"]["total_tokens"] for answer in answers) == GOOD * TOKENS
+
+
+def in_time(condition: Callable[[], bool]) -> bool:
+    """Whether the condition comes true while a batch may take: longer than other tests have patience."""
+    return any(eventually(condition) for _ in range(12))
 
 
 def start_batch(stack: Stack, backstage: Backstage, account: OpenedAccount) -> Batch:

@@ -210,5 +210,5 @@ class ChoiceFold:
             message["annotations"] = self.annotations
         choice: dict[str, Any] = {"index": self.index, "message": message, "finish_reason": self.reason}
         if self._logprobs:
-            choice["logprobs"] = {"content": self._logprobs, "refusal": None}
+            choice["logprobs"] = {"content": self._logprobs}
         return choice

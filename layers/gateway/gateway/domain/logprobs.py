@@ -20,7 +20,7 @@ def told_logprobs(logprobs: Mapping[str, Any], *, alternatives: int) -> dict[str
         _told(token) | {"top_logprobs": [_told(other) for other in token["top_logprobs"][:alternatives]]}
         for token in logprobs.get("content") or ()
     ]
-    return {"content": content, "refusal": None}
+    return {"content": content}
 
 
 def _told(token: Mapping[str, Any]) -> dict[str, Any]:
