@@ -9,7 +9,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-TIMEOUT_S = 120
+TIMEOUT_S = 300
 _WORDS = re.compile(rb'"content":\s?"w(\d+) "')
 _FIRST = b'"w0 "'
 

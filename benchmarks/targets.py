@@ -8,11 +8,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from infra.local.credentials import STACK_NAME
-
 from benchmarks.client import Target
 from benchmarks.processes import ROOT, Running, free_port, plain_environment, run
 from benchmarks.table import KEY, MODEL, Table, stack_environment
+from infra.local.credentials import STACK_NAME
 
 PEERS = ROOT / "build" / "bench"
 LITELLM = PEERS / "litellm" / "bin" / "litellm"
@@ -61,7 +60,9 @@ def run_portkey(upstream: Running, folder: Path) -> Iterator[tuple[Target, Runni
     """Portkey's gateway; where it sends a request is told by the request."""
     port = free_port()
     environment = plain_environment(NODE_ENV="production", TRUSTED_CUSTOM_HOSTS="127.0.0.1,localhost")
-    with run(["node", str(PORTKEY), f"--port={port}", "--headless"], port=port, environment=environment, folder=folder) as process:
+    with run(
+        ["node", str(PORTKEY), f"--port={port}", "--headless"], port=port, environment=environment, folder=folder
+    ) as process:
         headers = {
             "Authorization": f"Bearer {_PEER_KEY}",
             "x-portkey-provider": "openai",

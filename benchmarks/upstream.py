@@ -1,8 +1,8 @@
 """The scripted upstream: an engine that costs nothing and says the same each time.
 
 One process, three faces: OpenAI's chat completions, SageMaker's InvokeEndpointWithResponseStream, and a DynamoDB that
-takes every write at once and keeps none. `max_tokens` is how many frames an answer has, `seed` how many milliseconds lie
-before each. GET /calls tells, and forgets, how often each operation was called.
+takes every write at once and keeps none. `max_tokens` is how many frames an answer has, `seed` how many milliseconds
+lie before each. GET /calls tells, and forgets, how often each operation was called.
 """
 
 from __future__ import annotations

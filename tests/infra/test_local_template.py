@@ -9,14 +9,15 @@ from typing import Any
 
 import boto3
 import pytest
-from moto import mock_aws
 
 from infra.local.credentials import ACCOUNT_ID, REGION
 from infra.local.failure import CannotStart
-from infra.local.functions import QueueSource, Route, Timer, period_of, read_functions
+from infra.local.functions import QueueSource, Route, RuleSource, Timer, period_of, read_functions
 from infra.local.resources import Resources
 from infra.local.settings import ROOT
 from infra.local.template import Template, load_template
+from tests.support.aws import environment_of
+from tests.support.moto_process import empty, moto_process
 
 TEMPLATE = """
 Parameters:
@@ -63,9 +64,14 @@ Resources:
         Post: {Type: Api, Properties: {Path: /v1/x, Method: post}}
         Work:
           Type: SQS
-          Properties: {Queue: !GetAtt Queue.Arn, BatchSize: 4, FunctionResponseTypes: [ReportBatchItemFailures]}
+          Properties:
+            Queue: !GetAtt Queue.Arn
+            BatchSize: 4
+            FunctionResponseTypes: [ReportBatchItemFailures]
+            ScalingConfig: {MaximumConcurrency: !Ref Size}
         Clock: {Type: Schedule, Properties: {Schedule: rate(2 hours)}}
         Rule: {Type: EventBridgeRule, Properties: {Pattern: {source: [x]}}}
+        Own: {Type: EventBridgeRule, Properties: {EventBusName: !Ref Bus, Pattern: {detail: {name: [!Ref Bucket]}}}}
 """
 
 
@@ -75,10 +81,16 @@ def template(tmp_path: Path) -> Template:
     return load_template(tmp_path / "template.yaml", region=REGION, account_id=ACCOUNT_ID, stack_name="studiolm")
 
 
+@pytest.fixture(scope="module")
+def moto() -> Iterator[str]:
+    with moto_process() as url:
+        yield url
+
+
 @pytest.fixture
-def resources(template: Template, monkeypatch: pytest.MonkeyPatch) -> Iterator[Resources]:
-    monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
-    with mock_aws():
+def resources(template: Template, moto: str) -> Iterator[Resources]:
+    empty(moto)
+    with environment_of(moto):
         yield Resources(template, stack_name="studiolm")
 
 
@@ -125,7 +137,11 @@ def test_a_functions_event_sources_are_read(template: Template, resources: Resou
     [function] = read_functions(template, resources, root=Path("/project"))
     assert function.routes == (Route("POST", "/v1/x"),)
     assert function.queues == (
-        QueueSource(arn=f"arn:aws:sqs:{REGION}:{ACCOUNT_ID}:studiolm-Queue", batch_size=4, partial=True),
+        QueueSource(arn=f"arn:aws:sqs:{REGION}:{ACCOUNT_ID}:studiolm-Queue", batch_size=4, partial=True, concurrency=7),
+    )
+    assert function.rules == (
+        RuleSource("ChatRule", "default", '{"source": ["x"]}'),
+        RuleSource("ChatOwn", "studiolm-bus", '{"detail": {"name": ["studiolm-bucket"]}}'),
     )
     assert function.timers == (Timer("ChatClock", 7200),)
     assert type(function).from_json(json.loads(json.dumps(function.as_json()))) == function

@@ -13,7 +13,7 @@ import pytest
 from openai import OpenAI
 from openai.types import Batch
 
-from infra.local.credentials import ACCOUNT_ID, CREDENTIALS, REGION, STACK_NAME
+from infra.local.credentials import CREDENTIALS, REGION, STACK_NAME
 from tests.support.local_stack import MODEL, LocalStack, bearer
 
 pytestmark = [pytest.mark.model, pytest.mark.timeout(900)]
@@ -135,7 +135,7 @@ def test_an_event_and_a_message_become_jobs_and_what_they_used_leaves_as_events(
     entry = {"Source": "test", "DetailType": "GenerationRequested", "Detail": detail, "EventBusName": STACK_NAME}
     assert events.put_events(Entries=[entry])["FailedEntryCount"] == 0
     sqs.send_message(
-        QueueUrl=f"{ACCOUNT_ID}/{STACK_NAME}-RequestsQueue",
+        QueueUrl=sqs.get_queue_url(QueueName=f"{STACK_NAME}-RequestsQueue")["QueueUrl"],
         MessageBody=json.dumps(request),
         MessageAttributes={"account": {"DataType": "String", "StringValue": account_id}},
     )

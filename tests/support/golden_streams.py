@@ -44,7 +44,7 @@ def accumulated(events: Sequence[Any]) -> ChatCompletion:
     state: ChatCompletionStreamState[None] = ChatCompletionStreamState()
     for chunk in events:
         state.handle_chunk(ChatCompletionChunk.model_validate(chunk))
-    return state.get_final_completion()
+    return state.current_completion_snapshot
 
 
 def _without_head(event: Any) -> Any:

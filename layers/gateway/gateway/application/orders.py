@@ -68,7 +68,9 @@ class Orders:
         model = self.model(request.model)
         wanted = parse_web_search(request.web_search, request.web_search_options, request.tools)
         tools = [tool for tool in request.tools or () if not is_search_tool(tool)]
-        plan = parse_tools(tools or None, request.tool_choice if tools else None, request.parallel_tool_calls)
+        # the hosted search is nothing that the model calls: a choice beside it alone means nothing
+        choice = request.tool_choice if tools or not request.tools else None
+        plan = parse_tools(tools or None, choice, request.parallel_tool_calls)
         form = parse_response_format(request.response_format)
         if plan is not None and form is not None and form.core is not None:
             raise unsupported("response_format", "It can't be combined with 'tools'; leave one of them out.")

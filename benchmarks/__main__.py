@@ -1,0 +1,116 @@
+"""`python -m benchmarks [--smoke]`: us, the peers and the upstream, in turns on one machine; a table, JSON and plots."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+import time
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from benchmarks import report
+from benchmarks.client import Target
+from benchmarks.cold import measure_first_byte, measure_imports, measure_local_run
+from benchmarks.costs import measure_costs
+from benchmarks.engine import measure_engine
+from benchmarks.machine import describe, rss_mb
+from benchmarks.processes import ROOT, Running, plain_environment, run
+from benchmarks.rows import (
+    FULL,
+    SMOKE,
+    Size,
+    count_calls,
+    measure_buffered,
+    measure_many_streams,
+    measure_soak,
+    measure_streams,
+)
+from benchmarks.table import Table, as_variable, run_table, stack_environment
+from benchmarks.targets import ENDPOINT, LITELLM, PORTKEY, direct, run_gateway, run_litellm, run_portkey
+
+NO_AWS = "gateway, AWS at once"
+"""The gateway over a DynamoDB that answers at once: all of it but the table's own time."""
+STAND_IN = "gateway, local stand-in"
+
+
+def main() -> None:
+    """Measures, prints, writes."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--smoke", action="store_true", help="everything once and small, for CI; nothing is written")
+    smoke = parser.parse_args().smoke
+    size = SMOKE if smoke else FULL
+    began_s = time.monotonic()
+    results: dict[str, Any] = {"date": f"{datetime.now(UTC):%Y-%m-%d %H:%M}", "machine": describe()}
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        table = stack.enter_context(run_table())
+        results["table"] = table.kind
+        account = as_variable(table.account_item())
+        upstream = stack.enter_context(
+            run([sys.executable, "-m", "benchmarks.upstream"], environment=plain_environment(BENCH_ACCOUNT=account))
+        )
+        _measure(stack, results, table=table, upstream=upstream, folder=folder, size=size, smoke=smoke)
+    results["loadavg_after"] = os.getloadavg()
+    results["took_s"] = round(time.monotonic() - began_s)
+    results["added"] = report.added(results)
+    print(report.table(results))
+    print(
+        f"\ntook {results['took_s']} s; load {results['machine']['loadavg'][0]:.1f} before, {os.getloadavg()[0]:.1f} after"
+    )
+    if not smoke:
+        (ROOT / "benchmarks" / "results" / "last.json").write_text(json.dumps(results, indent=1) + "\n", "utf-8")
+        report.draw(results, ROOT / "docs" / "images")
+
+
+def _measure(
+    stack: ExitStack, results: dict[str, Any], *, table: Table, upstream: Running, folder: Path, size: Size, smoke: bool
+) -> None:
+    results["ready_s"], results["rest_mb"] = {}, {}
+
+    def begin(started: tuple[Target, Running]) -> Target:
+        target, process = started
+        results["ready_s"][target.name] = process.ready_s
+        results["rest_mb"][target.name] = rss_mb(target.pid)
+        return target
+
+    targets = [direct(upstream)]
+    ours = begin(
+        stack.enter_context(run_gateway(report.OURS, table, table_url=table.process.url, engine_url=upstream.url))
+    )
+    no_aws = begin(stack.enter_context(run_gateway(NO_AWS, table, table_url=upstream.url, engine_url=upstream.url)))
+    stand_in = stack.enter_context(
+        run([sys.executable, "-m", "benchmarks.standin", upstream.url, ENDPOINT], environment=plain_environment())
+    )
+    local = begin(
+        stack.enter_context(run_gateway(STAND_IN, table, table_url=table.process.url, engine_url=stand_in.url))
+    )
+    targets += [ours, no_aws, local]
+    results["missing"] = [path.name for path in (LITELLM, PORTKEY) if smoke or not path.exists()]
+    if not smoke:
+        if PORTKEY.exists():
+            targets.append(begin(stack.enter_context(run_portkey(upstream, folder))))
+        if LITELLM.exists():
+            targets.append(begin(stack.enter_context(run_litellm(upstream, folder))))
+    results["calls"] = count_calls(no_aws, upstream)
+    results["costs"] = measure_costs(ours, table)
+    results["buffered"] = measure_buffered(targets, size)
+    results["streams"] = measure_streams(targets, size)
+    results["many_streams"] = measure_many_streams(no_aws, size)
+    results["soak"] = measure_soak(no_aws, size)
+    environment = plain_environment(**stack_environment(table, table_url=upstream.url, engine_url=upstream.url))
+    results["cold"] = {
+        "first_byte_s": measure_first_byte(environment, size.cold_starts),
+        "import_cpu_s": measure_imports(environment, size.cold_starts, instructions=not smoke),
+    }
+    if not smoke:
+        results["engine"] = measure_engine(table)
+        results["cold"]["local_run_ready_s"] = measure_local_run()
+
+
+if __name__ == "__main__":
+    main()

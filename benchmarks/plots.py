@@ -1,0 +1,85 @@
+"""Plots as SVG text. They hold no colour of a page and so read on a light and on a dark one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from math import log10
+
+_WIDTH = 720
+_LEFT = 190
+_BAR = 22
+_OURS, _OTHERS, _INK = "#2a78d6", "#8a94a3", "#6b7480"
+
+
+def bars(title: str, unit: str, values: Mapping[str, float], *, ours: str) -> str:
+    """Horizontal bars, one for each name; our own has another colour."""
+    most = max(values.values())
+    rows = []
+    for row, (name, value) in enumerate(values.items()):
+        y = 44 + row * (_BAR + 10)
+        width = max(1.0, value / most * (_WIDTH - _LEFT - 110))
+        colour = _OURS if name == ours else _OTHERS
+        rows.append(_text(_LEFT - 10, y + 16, name, anchor="end"))
+        rows.append(f'<rect x="{_LEFT}" y="{y}" width="{width:.1f}" height="{_BAR}" rx="3" fill="{colour}"/>')
+        rows.append(_text(_LEFT + width + 8, y + 16, f"{_short(value)} {unit}"))
+    return _picture(title, rows, height=54 + len(values) * (_BAR + 10))
+
+
+def curves(title: str, *, x_name: str, y_name: str, lines: Mapping[str, Sequence[tuple[float, float]]]) -> str:
+    """Curves over two logarithmic axes."""
+    points = [point for line in lines.values() for point in line]
+    (x_low, x_high), (y_low, y_high) = (_decades([point[axis] for point in points]) for axis in (0, 1))
+    left, top, width, height = 70, 44, _WIDTH - 250, 300
+
+    def place(x: float, y: float) -> tuple[float, float]:
+        return (
+            left + (log10(x) - x_low) / (x_high - x_low) * width,
+            top + height - (log10(y) - y_low) / (y_high - y_low) * height,
+        )
+
+    drawn = []
+    for power in range(x_low, x_high + 1):
+        x, _ = place(10**power, 10**y_low)
+        drawn.append(_rule(x, top, x, top + height))
+        drawn.append(_text(x, top + height + 18, f"{10**power:,g}", anchor="middle"))
+    for power in range(y_low, y_high + 1):
+        _, y = place(10**x_low, 10**power)
+        drawn.append(_rule(left, y, left + width, y))
+        drawn.append(_text(left - 8, y + 4, f"{10**power:,g}", anchor="end"))
+    colours = (_OURS, "#d6762a", "#3d9a5f", "#8d5bc0")
+    for row, ((name, line), colour) in enumerate(zip(lines.items(), colours, strict=False)):
+        path = " ".join(f"{x:.1f},{y:.1f}" for x, y in (place(*point) for point in line))
+        drawn.append(f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2.5"/>')
+        y = top + 14 + row * 22
+        drawn.append(f'<rect x="{left + width + 16}" y="{y - 9}" width="14" height="4" fill="{colour}"/>')
+        drawn.append(_text(left + width + 36, y - 2, name))
+    drawn.append(_text(left + width / 2, top + height + 40, x_name, anchor="middle"))
+    drawn.append(_text(left, top - 8, y_name))
+    return _picture(title, drawn, height=top + height + 54)
+
+
+def _decades(values: Sequence[float]) -> tuple[int, int]:
+    low, high = log10(min(values)), log10(max(values))
+    return int(low // 1), int(-(-high // 1)) if high > low // 1 else int(low // 1) + 1
+
+
+def _rule(x1: float, y1: float, x2: float, y2: float) -> str:
+    return f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}" stroke="{_OTHERS}" stroke-opacity="0.3"/>'
+
+
+def _text(x: float, y: float, text: str, *, anchor: str = "start") -> str:
+    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" fill="{_INK}">{escape(text)}</text>'
+
+
+def _short(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def _picture(title: str, rows: Sequence[str], *, height: int) -> str:
+    head = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height}" role="img" '
+        f'font-family="system-ui, sans-serif" font-size="13">\n<title>{escape(title)}</title>\n'
+        f'<text x="10" y="22" font-size="15" font-weight="600" fill="{_INK}">{escape(title)}</text>\n'
+    )
+    return head + "\n".join(rows) + "\n</svg>\n"
