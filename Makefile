@@ -1,19 +1,24 @@
 # Every verb of the project; `make` alone lists them. Works with GNU make from 3.81 (macOS) on.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint types imports test-dynamodb test-template test-clients test-deployed test-sam test-sam-now \
+.PHONY: help run bench bench-smoke plan-capacity test lint types imports test-dynamodb test-template test-clients test-deployed test-sam test-sam-now \
   checkov build deploy outputs destroy lock clean
 
 ARCHITECTURE ?= arm64
 REGION ?= us-east-1
 STACK ?= studiolm
 PARAMETERS ?=
+RPS ?= 10
+PROMPT ?= 500
+ANSWER ?= 300
+MODEL ?= gemma-3-12b-it-qat
 
 export SAM_CLI_TELEMETRY = 0
 
 VENV := .venv
 SAM_VENV := .venv-sam
 DYNAMODB_LOCAL := $(CURDIR)/build/dynamodb-local
+PEERS := build/bench
 PYTHON := $(VENV)/bin/python
 SAM := $(SAM_VENV)/bin/sam
 UV := $(CURDIR)/$(SAM_VENV)/bin/uv
@@ -65,6 +70,28 @@ imports: $(DEV)  ## The direction of imports
 
 test-clients: $(DEV)  ## Unmodified clients over HTTP: studiolm, openai, LangChain, curl, fetch
 	@$(PYTHON) -m pytest tests/clients
+
+# ---------------------------------------------------------------- speed
+
+bench: $(DEV) $(PEERS)/litellm/.installed $(PEERS)/portkey/.installed $(DYNAMODB_LOCAL)/.copied  ## Us, LiteLLM, Portkey's gateway and the bare upstream in one run, ten minutes (Node, Java, Maven)
+	@$(PYTHON) -m benchmarks
+
+bench-smoke: $(DEV)  ## Every measurement once and small, without peers, a minute; for CI
+	@$(PYTHON) -m benchmarks --smoke
+
+plan-capacity: $(DEV)  ## What a load needs and costs (RPS=10 PROMPT=500 ANSWER=300 MODEL=gemma-3-12b-it-qat)
+	@$(PYTHON) -m benchmarks.plan_capacity --rps $(RPS) --prompt $(PROMPT) --answer $(ANSWER) --model $(MODEL)
+
+# Bytecode is made here: an environment without any would be charged for it at each start.
+$(PEERS)/litellm/.installed: benchmarks/peers/requirements.lock $(SAM_INSTALLED)
+	@rm -rf $(@D) && $(PYTHON) -m venv $(@D)
+	@$(UV) pip install --quiet --compile-bytecode --require-hashes --python $(@D)/bin/python -r benchmarks/peers/requirements.lock
+	@touch $@
+
+$(PEERS)/portkey/.installed: benchmarks/peers/package.json benchmarks/peers/package-lock.json
+	@rm -rf $(@D) && mkdir -p $(@D) && cp benchmarks/peers/package.json benchmarks/peers/package-lock.json $(@D)
+	@cd $(@D) && npm ci --silent --ignore-scripts --no-audit --no-fund
+	@touch $@
 
 # ---------------------------------------------------------------- AWS
 

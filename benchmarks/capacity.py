@@ -78,7 +78,7 @@ def read_prices(path: Path = PRICES) -> dict[str, Any]:
 
 
 def service_s(load: Load, model: Mapping[str, Any]) -> float:
-    """Seconds of a request in its slot while all slots are taken: reading its prompt, then its share of the decoding."""
+    """Seconds of a request in its slot while all are taken: reading its prompt, then its share of the decoding."""
     return float(
         load.prompt_tokens / model["prompt_tokens_per_s"] + load.answer_tokens * model["slots"] / model["tokens_per_s"]
     )

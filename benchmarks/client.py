@@ -97,15 +97,14 @@ class Line:
 
 
 async def drive(target: Target, request: bytes, *, open_: int, total: int, stream: bool) -> tuple[list[Timing], float]:
-    """`total` answers over `open_` connections, each asking again when it has been answered; and the seconds it took."""
+    """`total` answers over `open_` connections, each asking again once it is answered; and the seconds it took."""
     lines = [Line(target.port) for _ in range(open_)]
     await asyncio.gather(*(line.connect() for line in lines))
     left = iter(range(total))
     timings: list[Timing] = []
 
     async def ask_on(line: Line) -> None:
-        for _ in left:
-            timings.append(await line.ask(request, stream=stream))
+        timings.extend([await line.ask(request, stream=stream) for _ in left])
 
     began_s = time.perf_counter()
     try:

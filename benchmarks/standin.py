@@ -1,4 +1,4 @@
-"""The local stack's SageMaker in a process of its own, in front of an engine on loopback: `standin.py <url> <endpoint>`."""
+"""The local stack's SageMaker in a process of its own, before an engine on loopback: `standin.py <url> <endpoint>`."""
 
 from __future__ import annotations
 

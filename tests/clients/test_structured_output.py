@@ -77,7 +77,9 @@ async def test_a_function_is_called_with_arguments_of_its_types_and_its_result_i
         asked.append((unit, days))
         return "It rains."
 
-    agent = Agent(model, tools=[forecast], model_settings={**SETTINGS, "tool_choice": "required"}, retries=0)
+    # its own setting of this name is refused: an agent must be able to end
+    settings = ModelSettings(**SETTINGS, extra_body={"tool_choice": "required"})
+    agent = Agent(model, tools=[forecast], model_settings=settings, retries=0)
 
     with pytest.raises(UsageLimitExceeded):  # "required" calls for ever: the second request is seen to be one more call
         await agent.run("How is the weather?", usage_limits=UsageLimits(request_limit=2))

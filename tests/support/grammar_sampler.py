@@ -10,7 +10,7 @@ _TOKEN = re.compile(r'\s*("(?:[^"\\]|\\.)*"|\[(?:[^\]\\]|\\.)*\]|\{\d*,?\d*\}|[(
 _CODE = re.compile(r"\\x([0-9A-F]{2})|\\u([0-9A-F]{4})|\\U([0-9A-F]{8})|\\(.)|(.)", re.DOTALL)
 _CONTROLS = {"n": "\n", "t": "\t", "r": "\r"}
 _MANY = 3
-_LONGEST = 1000  # what may be repeated more often is not: a string of a million characters takes half a minute
+_LONGEST = 100  # what may be repeated more often is not: a string of a million characters takes half a minute
 _DEEPEST = 90  # of rules: some ten frames of ours each, within the interpreter's thousand
 
 Maker = Callable[[int], str]

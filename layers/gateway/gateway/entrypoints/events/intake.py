@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import logging
 from collections.abc import Callable, Mapping
@@ -16,6 +15,7 @@ from gateway.application.intake import Intake
 from gateway.domain.batches import BatchStep
 from gateway.domain.errors import InvalidRequest, NotFound
 from gateway.domain.wire import parse_json_object
+from gateway.entrypoints.events.loop import run
 from gateway.entrypoints.events.messages import handle_messages
 
 logger = logging.getLogger(__name__)
@@ -42,7 +42,7 @@ class IntakeHandler:
         """Answers SQS with its partial batch response, EventBridge with nothing."""
         if "Records" in event:
             return handle_messages(event, context, self._message)
-        asyncio.run(self._event(event))
+        run(self._event(event))
         return None
 
     async def _message(self, record: SQSRecord) -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 from gateway.application.upkeep import Sweep, WatchModels
+from gateway.entrypoints.events.loop import run
 from gateway.entrypoints.observability import Telemetry
 
 
@@ -31,7 +31,7 @@ class UpkeepHandler:
 
         A state change is only a reason to look at once: what SageMaker says now is truer than what the event said.
         """
-        return asyncio.run(self._look(sweep=event.get("source") != "aws.sagemaker"))
+        return run(self._look(sweep=event.get("source") != "aws.sagemaker"))
 
     async def _look(self, *, sweep: bool) -> dict[str, Any]:
         lines = await self._watch_models()
