@@ -58,6 +58,17 @@ $(DYNAMODB_LOCAL)/.copied: tests/dynamodb_local/pom.xml
 	@mvn -q -B -f tests/dynamodb_local/pom.xml dependency:copy-dependencies -DoutputDirectory=$(DYNAMODB_LOCAL)
 	@touch $@
 
+# JSONSchemaBench is fetched unless JSONSCHEMABENCH says where a checkout is; nothing of it is kept in the tree.
+JSONSCHEMABENCH ?= $(CURDIR)/build/jsonschemabench
+
+test-schemas: $(DEV) $(JSONSCHEMABENCH)/data  ## All of JSONSchemaBench: each schema enforced or refused (JSONSCHEMABENCH=checkout)
+	@JSONSCHEMABENCH="$(JSONSCHEMABENCH)" $(PYTHON) -m pytest -n 2 tests/contract/test_bench_schemas_on_engine.py
+	@JSONSCHEMABENCH="$(JSONSCHEMABENCH)" JSONSCHEMABENCH_WHOLE=1 $(PYTHON) -m pytest -n 2 tests/unit/test_bench_schemas.py
+
+$(JSONSCHEMABENCH)/data:
+	@echo "fetching JSONSchemaBench"
+	@git clone --quiet --depth 1 https://github.com/guidance-ai/jsonschemabench "$(JSONSCHEMABENCH)"
+
 lint: $(DEV)  ## Style and format
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/ruff format --check .
@@ -68,7 +79,7 @@ types: $(DEV)  ## Static types, strict
 imports: $(DEV)  ## The direction of imports
 	@$(VENV)/bin/lint-imports
 
-test-clients: $(DEV)  ## Unmodified clients over HTTP: studiolm, openai, LangChain, curl, fetch
+test-clients: $(DEV)  ## Unmodified clients over HTTP: studiolm, openai, pydantic-ai, LangChain, curl, fetch
 	@$(PYTHON) -m pytest tests/clients
 
 # ---------------------------------------------------------------- speed

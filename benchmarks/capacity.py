@@ -87,7 +87,7 @@ def service_s(load: Load, model: Mapping[str, Any]) -> float:
 def slots_for(open_requests: float) -> int:
     """Slots for so many open requests on average: their mean and two standard deviations of a Poisson crowd.
 
-    Then about one request in forty finds none free, and stands in line.
+    Then about one request in thirty finds none free (Erlang C), and stands in line.
     """
     return max(1, ceil(open_requests + 2 * sqrt(open_requests)))
 

@@ -41,10 +41,14 @@ def test_a_function_is_given_only_variables_that_somebody_reads(function: str) -
 
 @pytest.mark.parametrize("function", FUNCTIONS)
 def test_the_settings_load_from_a_functions_environment(function: str) -> None:
-    environment = {
-        name: value if isinstance(value, str) else "from-the-stack" for name, value in variables(function).items()
-    }
-    Settings.from_environment(environment)
+    parameters = source("template.yaml")["Parameters"]
+
+    def resolved(value: Any) -> str:
+        if isinstance(value, str):
+            return value
+        return str(parameters.get(value.get("Ref"), {}).get("Default", "from-the-stack"))
+
+    Settings.from_environment({name: resolved(value) for name, value in variables(function).items()})
 
 
 def test_a_jobs_queue_is_found_by_the_slug_of_its_model() -> None:

@@ -147,3 +147,12 @@ def test_whoever_else_has_a_role_may_do_one_thing() -> None:
         ("events:PutEvents", BUS),
         ("sqs:SendMessage", "PipesDeadLetterQueue.Arn"),
     }
+
+
+def test_who_searches_reads_one_secret_and_only_where_there_is_one() -> None:
+    policy = transformed()["Resources"]["SearchSecretPolicy"]
+    assert policy["Condition"] == "HasSearchSecret"
+    assert policy["Properties"]["Roles"] == [{"Ref": "ChatRole"}, {"Ref": "WorkerRole"}]
+    (statement,) = policy["Properties"]["PolicyDocument"]["Statement"]
+    assert statement["Action"] == "secretsmanager:GetSecretValue"
+    assert statement["Resource"] == {"Ref": "SearchSecretArn"}

@@ -10,7 +10,6 @@ _TOKEN = re.compile(r'\s*("(?:[^"\\]|\\.)*"|\[(?:[^\]\\]|\\.)*\]|\{\d*,?\d*\}|[(
 _CODE = re.compile(r"\\x([0-9A-F]{2})|\\u([0-9A-F]{4})|\\U([0-9A-F]{8})|\\(.)|(.)", re.DOTALL)
 _CONTROLS = {"n": "\n", "t": "\t", "r": "\r"}
 _MANY = 3
-_LONGEST = 100  # what may be repeated more often is not: a string of a million characters takes half a minute
 _DEEPEST = 90  # of rules: some ten frames of ours each, within the interpreter's thousand
 
 Maker = Callable[[int], str]
@@ -81,9 +80,7 @@ class GrammarSampler:
         least, most = {"*": (0, _MANY), "+": (1, _MANY), "?": (0, 1)}.get(sign, (0, 0))
         if sign[0] == "{":
             low, comma, high = sign[1:-1].partition(",")
-            least = int(low or 0)
-            most = int(high) if high else least + (_MANY if comma else 0)
-            most = most if most <= _LONGEST else least + _MANY
+            least, most = int(low or 0), int(high) if high else int(low or 0) + (_MANY if comma else 0)
 
         def make(depth: int) -> str:
             ends = (least, most, self._random.randint(least, most), min(most, least + _MANY))

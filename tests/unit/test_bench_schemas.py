@@ -54,7 +54,7 @@ def validator_of(schema: Any) -> Any:
     return kind(schema, format_checker=kind.FORMAT_CHECKER)
 
 
-@settings(max_examples=250, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 @given(schema=ACCEPTED_MOSTLY, seed=st.integers(0, 999))
 def test_what_a_grammar_allows_validates_against_its_schema(schema: Any, seed: int) -> None:
     core = core_or_refusal(schema)
@@ -67,7 +67,7 @@ def test_what_a_grammar_allows_validates_against_its_schema(schema: Any, seed: i
         validator_of(core).validate(value)
 
 
-@settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
 @given(schema=REFUSED_SOMEWHERE, seed=st.integers(0, 999))
 def test_a_schema_with_what_can_not_be_enforced_is_refused_or_does_without_it(schema: Any, seed: int) -> None:
     core = core_or_refusal(schema)

@@ -49,10 +49,4 @@ class SystemIds:
 
 
 def _token(alphabet: str, length: int) -> str:
-    # one draw for all of it: a draw a character is a system call a character, 0.7 ms an id (docs/benchmarks.md)
-    number = secrets.randbelow(len(alphabet) ** length)
-    characters = []
-    for _ in range(length):
-        number, character = divmod(number, len(alphabet))
-        characters.append(alphabet[character])
-    return "".join(characters)
+    return "".join(secrets.choice(alphabet) for _ in range(length))

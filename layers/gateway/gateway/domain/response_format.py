@@ -76,7 +76,9 @@ def engine_response_format(fmt: ResponseFormat | None, *, dialect: Dialect) -> d
     """The fields that the engine's body needs for this format; none for text.
 
     llama.cpp gets our own grammar: its schema converter is silent about what it does not enforce (a number's bounds,
-    uniqueItems, a `.` that runs over the closing quote). vLLM's back ends take the schema.
+    uniqueItems, a `.` that runs over the closing quote). vLLM gets the core as OpenAI's `response_format`, the one
+    spelling that all its versions have: `guided_json` went with 0.12, and its heir `structured_outputs` holds the same.
+    Which back end enforces it is since then the server's to say, not a request's: docs/decisions/0016-own-grammar.md.
     """
     if fmt is None or fmt.core is None:
         return {}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 
 from botocore.exceptions import ClientError
 from pydantic import TypeAdapter
@@ -14,11 +13,7 @@ from gateway.adapters.aws.threads import call
 from gateway.domain.errors import Unsettled
 from gateway.domain.usage import Settlement
 
-
-@lru_cache(maxsize=1)
-def _form() -> TypeAdapter[Settlement]:
-    # made when a settlement first goes this way, which few ever do: 10 ms of each cold start
-    return TypeAdapter(Settlement)
+_FORM = TypeAdapter(Settlement)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +35,9 @@ class SqsOutbox:
 
 def write_message(settlement: Settlement) -> str:
     """The body of a message that holds this settlement."""
-    return _form().dump_json(settlement).decode()
+    return _FORM.dump_json(settlement).decode()
 
 
 def read_message(body: str) -> Settlement:
     """The settlement in a message's body. Raises ValueError for anything else."""
-    return _form().validate_json(body)
+    return _FORM.validate_json(body)

@@ -1,0 +1,90 @@
+"""The real llama.cpp under any schema: it takes our grammar, and what it writes parses, and validates where whole."""
+
+from __future__ import annotations
+
+import json
+import urllib.request
+from collections.abc import Iterator
+from typing import Any
+
+import jsonschema
+import pytest
+from gateway.domain.errors import InvalidRequest
+from gateway.domain.json_closer import JsonCloser
+from gateway.domain.response_format import engine_response_format, parse_response_format
+from hypothesis import HealthCheck, Phase, assume, event, given, settings
+
+from tests.support.bench_schemas import bench_names, bench_schema
+from tests.support.real_engine import serve_model
+from tests.support.schema_strategy import ACCEPTED_MOSTLY
+
+pytestmark = pytest.mark.model
+
+EVERY = 10
+"""Of the bench's files, this many are passed over for one that is asked: an answer takes a second or two."""
+
+
+@pytest.fixture(scope="module")
+def engine() -> Iterator[str]:
+    with serve_model(context_tokens=1024, sequences=1) as url:
+        yield url
+
+
+def engine_fields(schema: Any) -> dict[str, Any] | None:
+    """What the engine is told of a schema; None where it is refused."""
+    try:
+        form = parse_response_format({"type": "json_schema", "json_schema": {"name": "x", "schema": schema}})
+    except InvalidRequest:
+        return None
+    return engine_response_format(form, dialect="llama.cpp")
+
+
+def ask(engine: str, fields: dict[str, Any], *, max_tokens: int) -> tuple[str, str]:
+    """A hot answer to a question that has nothing to do with the schema."""
+    body = {
+        "messages": [{"role": "user", "content": "Tell me of the sea."}],
+        "temperature": 1.2,
+        "seed": 5,
+        "max_tokens": max_tokens,
+        **fields,
+    }
+    request = urllib.request.Request(
+        f"{engine}/v1/chat/completions", json.dumps(body).encode(), {"Content-Type": "application/json"}
+    )
+    with urllib.request.urlopen(request, timeout=90) as response:
+        choice = json.load(response)["choices"][0]
+    return choice["message"]["content"], choice["finish_reason"]
+
+
+def check(schema: Any, text: str, reason: str) -> None:
+    closer = JsonCloser("value")
+    closer.feed(text)
+    value = json.loads(text + closer.closing())
+    if reason == "stop":
+        kind = jsonschema.validators.validator_for(schema, default=jsonschema.Draft202012Validator)
+        kind(schema, format_checker=kind.FORMAT_CHECKER).validate(value)
+
+
+@settings(
+    max_examples=25,
+    deadline=None,
+    derandomize=True,
+    phases=[Phase.generate],
+    suppress_health_check=list(HealthCheck),
+)
+@given(schema=ACCEPTED_MOSTLY)
+def test_the_engine_holds_to_any_schema_that_is_taken(engine: str, schema: Any) -> None:
+    fields = engine_fields(schema)
+    assume(fields is not None)
+    assert fields is not None
+    text, reason = ask(engine, fields, max_tokens=60)
+    event(reason)
+    check(schema, text, reason)
+
+
+@pytest.mark.parametrize("name", bench_names(every=EVERY))
+def test_the_engine_holds_to_a_schema_of_the_bench(engine: str, name: str) -> None:
+    schema = bench_schema(name)
+    fields = engine_fields(schema)
+    if fields is not None:
+        check(schema, *ask(engine, fields, max_tokens=120))
