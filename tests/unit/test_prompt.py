@@ -201,3 +201,16 @@ def test_only_users_and_tools_show_images() -> None:
     with pytest.raises(InvalidRequest) as refused:
         fold_messages([{"role": "system", "content": [IMAGE]}], model=SEEING)
     assert refused.value.param == "messages[0].content[0]"
+
+
+def test_a_bad_message_is_named_by_its_own_place_also_behind_instructions_of_ours() -> None:
+    messages = [{"role": "user", "content": "hi"}, {"role": "user", "content": 5}]
+    with pytest.raises(InvalidRequest) as caught:
+        fold_messages(messages, model=TEXT_ONLY, instructions="Answer with JSON only.")
+    assert caught.value.param == "messages[1].content"
+
+
+def test_instructions_of_ours_come_before_the_systems() -> None:
+    messages = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "hi"}]
+    folded = fold_messages(messages, model=TEXT_ONLY, instructions="Answer with JSON only.")
+    assert folded[0] == {"role": "system", "content": "Answer with JSON only.\n\nBe brief."}

@@ -83,12 +83,12 @@ class Orders:
         links: Sequence[ImageLink] = ()
         if model.vision:
             spoken, links = take_images(spoken, dialect=model.dialect)
-        messages = [{"role": "system", "content": instructions}, *spoken] if instructions else spoken
         extra = engine_response_format(answer_form, dialect=model.dialect) | _scoring(request)
         if native is not None:
             extra |= native_fields(native)
         new_shaper = self._shaper_maker(plan, form, native=model.native_tools)
-        body = self._body(request, model=model, messages=fold_messages(messages, model=model)) | extra
+        folded = fold_messages(spoken, model=model, instructions=instructions)
+        body = self._body(request, model=model, messages=folded) | extra
         order = self._order(
             request, key=key, model=model, endpoint=CHAT, kind="chat", bodies=[body], new_shaper=new_shaper
         )
@@ -98,7 +98,8 @@ class Orders:
             return order
 
         def answer(found: Findings) -> list[Choice]:
-            shown = fold_messages(_with_findings(messages, found, model=model), model=model)
+            seen = _with_findings(spoken, found, model=model)
+            shown = fold_messages(seen, model=model, instructions=instructions)
             return _choices(
                 [self._body(request, model=model, messages=shown) | extra],
                 n=request.n,

@@ -35,17 +35,20 @@ class _Turn:
     fields: dict[str, Any] = field(default_factory=dict)
 
 
-def fold_messages(messages: Sequence[Message], *, model: Model) -> list[dict[str, Any]]:
+def fold_messages(messages: Sequence[Message], *, model: Model, instructions: str = "") -> list[dict[str, Any]]:
     """The conversation with nothing of it lost: at most one system message, then user and assistant in turn.
 
     System and developer texts behind the first turn become part of the user's side, marked as instructions; so do
-    tool results, with the name of their tool. Calls are written as the model itself would write them.
+    tool results, with the name of their tool. Calls are written as the model itself would write them. `instructions`
+    of ours come before the system's.
     Raises InvalidRequest naming the message and part that is not legal.
     """
     if not messages:
         raise InvalidRequest("messages: expected at least one message; got none.", param="messages")
     readers = _NATIVE_READERS if model.native_tools else _READERS
     system = _Turn("system")
+    if instructions:
+        system.parts.append(_text(instructions))
     turns: list[_Turn] = []
     called: dict[str, str] = {}
     for index, message in enumerate(messages):
