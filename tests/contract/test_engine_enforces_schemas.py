@@ -14,9 +14,10 @@ import jsonschema
 import pytest
 from gateway.domain.json_closer import JsonCloser
 from gateway.domain.response_format import engine_response_format, parse_response_format
-from gateway.domain.shaping import fold
 from gateway.domain.tool_answer import ToolAnswerShaper
 from gateway.domain.tools import answer_format, parse_tools, render_instructions
+
+from tests.support.deltas import fold
 
 pytestmark = pytest.mark.model
 

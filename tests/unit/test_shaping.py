@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from gateway.domain.shaping import JsonShaper, PlainShaper, Shaper, fold
+from gateway.domain.shaping import JsonShaper, PlainShaper, Shaper
 from gateway.domain.tool_answer import ToolAnswerShaper
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from tests.support.deltas import fold
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 DOCUMENTS = st.dictionaries(st.text(), st.text() | st.integers() | st.lists(st.booleans()), max_size=4)

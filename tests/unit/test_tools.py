@@ -11,10 +11,10 @@ import pytest
 from gateway.domain.errors import InvalidRequest
 from gateway.domain.json_grammar import grammar_of
 from gateway.domain.response_format import engine_response_format
-from gateway.domain.shaping import fold
 from gateway.domain.tool_answer import ToolAnswerShaper
 from gateway.domain.tools import ToolPlan, answer_format, answer_schema, parse_tools, render_instructions, written_calls
 
+from tests.support.deltas import fold
 from tests.support.grammar_sampler import GrammarSampler
 
 CITY = {

@@ -7,7 +7,6 @@ what may become one across tokens and never emits it (`tests/contract/test_engin
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any, Protocol
 
 from gateway.domain.json_closer import JsonCloser, Top
@@ -50,26 +49,3 @@ class JsonShaper:
     def finish(self, reason: str) -> tuple[list[Delta], str]:
         closing = self._closer.closing()
         return ([{"content": closing}] if closing else []), reason
-
-
-def fold(deltas: Iterable[Delta]) -> dict[str, Any]:
-    """The assistant message that these deltas add up to; `content` is null beside tool calls without text."""
-    texts: list[str] = []
-    calls: dict[int, dict[str, Any]] = {}
-    for delta in deltas:
-        texts.append(delta.get("content", ""))
-        for piece in delta.get("tool_calls", ()):
-            _add_piece(calls, piece)
-    content = "".join(texts)
-    message: dict[str, Any] = {"role": "assistant", "content": content if content or not calls else None}
-    if calls:
-        message["tool_calls"] = [calls[index] for index in sorted(calls)]
-    return message
-
-
-def _add_piece(calls: dict[int, dict[str, Any]], piece: dict[str, Any]) -> None:
-    function = piece["function"]
-    if piece["index"] not in calls:
-        calls[piece["index"]] = {"id": piece["id"], "type": piece["type"], "function": dict(function)}
-    else:
-        calls[piece["index"]]["function"]["arguments"] += function["arguments"]
