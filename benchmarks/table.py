@@ -9,7 +9,6 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from gateway.bootstrap import Gateway
@@ -104,6 +103,3 @@ def stack_environment(table: Table, *, table_url: str, engine_url: str) -> dict[
         "AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME": engine_url,
         "REQUEST_TIMEOUT_S": "300",
     }
-
-
-FUNCTION = Path("functions") / "chat"

@@ -12,12 +12,12 @@ from pathlib import Path
 import botocore.session
 import pytest
 from gateway.cli.main import app
-from moto.server import ThreadedMotoServer
 from typer.testing import CliRunner, Result
 
 from infra.local.credentials import CREDENTIALS, REGION
 from infra.local.resources import Resources
 from infra.local.template import load_template
+from tests.support.moto_process import moto_process
 
 ROOT = Path(__file__).parents[2]
 STACK = "studiolm"
@@ -47,14 +47,10 @@ class Deployment:
 @pytest.fixture(scope="session")
 def deployment() -> Iterator[Deployment]:
     """The table and queue of template.yaml on a moto server of their own, and a stack that tells their names."""
-    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    with pytest.MonkeyPatch.context() as patch:
+    with moto_process() as url, pytest.MonkeyPatch.context() as patch:
         for name in [name for name in os.environ if name.startswith("AWS_")]:
             patch.delenv(name)
-        found = Deployment(url=f"http://{host}:{port}", table="", queue_url="")
-        for name, value in found.environment.items():
+        for name, value in Deployment(url=url, table="", queue_url="").environment.items():
             patch.setenv(name, value)
         template = load_template(ROOT / "template.yaml", region=REGION, account_id="123456789012", stack_name=STACK)
         resources = Resources(template, stack_name=STACK)
@@ -66,8 +62,8 @@ def deployment() -> Iterator[Deployment]:
                 f"Outputs: {{TableName: {{Value: {table}}}, OutboxQueueUrl: {{Value: '{queue_url}'}}}}\n"
             ),
         )
-    yield Deployment(url=found.url, table=table, queue_url=queue_url)
-    server.stop()
+        patch.undo()
+        yield Deployment(url=url, table=table, queue_url=queue_url)
 
 
 @pytest.fixture

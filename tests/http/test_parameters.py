@@ -54,7 +54,7 @@ def test_the_same_seed_gives_the_same_answer_and_another_another(real: Asker) ->
 
 @pytest.mark.model
 def test_n_choices_differ_by_seed_and_pay_for_the_prompt_once(real: Asker) -> None:
-    asked = {"messages": CAPITAL, "temperature": 1.5, "max_tokens": 12, "seed": 11}
+    asked: dict[str, Any] = {"messages": CAPITAL, "temperature": 1.5, "max_tokens": 12, "seed": 11}
     one, three = (real(n=n, **asked).json() for n in (1, 3))
     told = [choice["message"]["content"] for choice in three["choices"]]
     assert [choice["index"] for choice in three["choices"]] == [0, 1, 2]

@@ -232,7 +232,8 @@ def test_native_tools_hold_quota_for_what_they_add_to_the_prompt(
     described = "A clock of great precision. " * 400
     tools = [{"type": "function", "function": {"name": "clock", "description": described, "parameters": CLOCK}}]
     held = []
-    for extra in ({}, {"tools": tools}):
+    extras: list[dict[str, Any]] = [{}, {"tools": tools}]
+    for extra in extras:
         stack.second_engine.engine = by_hand = HandEngine()
         with native.open_stream(model=SECOND_MODEL, max_tokens=10, **extra) as connection:
             call = by_hand.call(0)

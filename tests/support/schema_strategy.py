@@ -43,10 +43,17 @@ NUMBERS = st.sampled_from(["integer", "number"]).flatmap(
         multipleOf=st.sampled_from([1, 2, 5, 7, 10, 0.5, 0]),
     )
 )
-LEAVES = (
+PLAIN: list[Schema] = [
+    {},
+    {"type": "boolean"},
+    {"type": "null"},
+    {"type": ["string", "null"]},
+    {"$ref": "#/$defs/d"},
+]
+LEAVES: st.SearchStrategy[Schema] = (
     STRINGS
     | NUMBERS
-    | st.sampled_from([{}, {"type": "boolean"}, {"type": "null"}, {"type": ["string", "null"]}, {"$ref": "#/$defs/d"}])
+    | st.sampled_from(PLAIN)
     | st.lists(VALUES, min_size=1, max_size=4).map(lambda values: {"enum": values})
     | VALUES.map(lambda value: {"const": value})
 )
@@ -68,7 +75,7 @@ REFUSED = st.sampled_from(
 
 def around(inner: st.SearchStrategy[Schema]) -> st.SearchStrategy[Schema]:
     """Schemas of these parts."""
-    several = st.lists(inner, min_size=1, max_size=3)
+    several: st.SearchStrategy[list[Schema]] = st.lists(inner, min_size=1, max_size=3)
     arrays = typed(
         "array",
         items=inner | st.booleans(),
@@ -89,10 +96,11 @@ def around(inner: st.SearchStrategy[Schema]) -> st.SearchStrategy[Schema]:
         maxProperties=st.integers(0, 3),
         dependentRequired=st.dictionaries(NAMES, st.lists(NAMES, max_size=2), max_size=1),
     )
-    unions = st.sampled_from(["anyOf", "oneOf", "allOf"]).flatmap(lambda key: several.map(lambda parts: {key: parts}))
-    return arrays | objects | unions | st.tuples(objects, unions).map(lambda pair: {**pair[0], **pair[1]})
+    keys = st.sampled_from(["anyOf", "oneOf", "allOf"])
+    unions: st.SearchStrategy[Schema] = keys.flatmap(lambda key: several.map(lambda parts: {key: parts}))
+    return arrays | objects | unions | st.builds(lambda one, other: {**one, **other}, objects, unions)
 
 
-SCHEMAS = st.recursive(LEAVES, around, max_leaves=6)
+SCHEMAS: st.SearchStrategy[Schema] = st.recursive(LEAVES, around, max_leaves=6)
 ACCEPTED_MOSTLY = st.tuples(SCHEMAS, SCHEMAS).map(lambda pair: {**pair[0], "$defs": {"d": pair[1]}})
 REFUSED_SOMEWHERE = st.recursive(REFUSED, around, max_leaves=3)

@@ -12,11 +12,11 @@ from gateway.domain.errors import ServerError
 from gateway.domain.logprobs import told_logprobs
 from gateway.domain.native_tools import NativeToolShaper
 from gateway.domain.prompt import fold_messages
-from gateway.domain.shaping import fold
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.accounts import new_model
+from tests.support.deltas import fold
 
 MODEL = replace(new_model("m"), native_tools=True)
 ARGUMENTS = '{"city": "Malm\\u00f6", "days": [1, 2]}'

@@ -106,10 +106,10 @@ def _chunk_of(chunk: Mapping[str, Any]) -> EngineChunk:
 
 def _call_piece(piece: Mapping[str, Any]) -> CallPiece:
     function = piece.get("function") or {}
-    index, arguments = piece.get("index", 0), function.get("arguments") or ""
-    if not (isinstance(index, int) and isinstance(arguments, str)):
+    index, arguments = piece.get("index", 0), function.get("arguments")
+    if not (isinstance(index, int) and isinstance(arguments, str | None)):
         raise TypeError
-    return CallPiece(index, piece.get("id"), function.get("name"), arguments)
+    return CallPiece(index, piece.get("id"), function.get("name"), arguments or "")
 
 
 def _tokens_of(chunk: Mapping[str, Any]) -> tuple[Tokens | None, bool]:

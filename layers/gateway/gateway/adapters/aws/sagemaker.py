@@ -31,6 +31,9 @@ from gateway.adapters.aws._errors import (
 from gateway.adapters.aws.clients import Clients
 from gateway.domain.models import Model
 
+DRAIN_S = 1.0
+"""The end of a body follows the end of its answer at once; a container that keeps it open loses the connection."""
+
 
 @dataclass(frozen=True, slots=True)
 class SageMakerEngine:
@@ -106,11 +109,15 @@ class SageMakerStream:
     def close(self, *, whole: bool = False) -> None:
         """See `ports.EngineStream.close`: the connection goes, which is all that the transport can tell.
 
-        Behind a whole answer the thread reads what is left, so that the connection goes back to the pool: the next
-        stream needs no handshake.
+        Behind a whole answer the thread has a moment to read what is left, so that the connection goes back to the
+        pool: the next stream needs no handshake.
         """
         if whole:
-            return
+            self._loop.call_later(DRAIN_S, self._shut_down)
+        else:
+            self._shut_down()
+
+    def _shut_down(self) -> None:
         self._closed = True
         if self._body is not None and not self._ended:
             # closing a socket does not wake a thread that reads it, and botocore hands out no other way to the socket
