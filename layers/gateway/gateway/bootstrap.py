@@ -15,6 +15,7 @@ from gateway.adapters.aws.accounts import DynamoAccounts
 from gateway.adapters.aws.blobs import S3Blobs
 from gateway.adapters.aws.bus import EventBridgeBus
 from gateway.adapters.aws.clients import Clients
+from gateway.adapters.aws.dead_letters import DeadLetters
 from gateway.adapters.aws.fleet import SageMakerFleet
 from gateway.adapters.aws.jobs import DynamoJobs
 from gateway.adapters.aws.ledger import DynamoLedger
@@ -102,6 +103,10 @@ class Gateway:
     @cached_property
     def settle(self) -> Settle:
         return Settle(self.ledger, SqsOutbox(self.clients, self.settings.outbox_queue_url))
+
+    @cached_property
+    def dead_letters(self) -> DeadLetters:
+        return DeadLetters(self.clients, self.settings.stack_name)
 
     @cached_property
     def fleet(self) -> SageMakerFleet:
