@@ -1,6 +1,6 @@
 """The `ddgs` package: keyless, by scraping public search pages. For personal use on one's own machine only.
 
-Calls as in the README of ddgs 9 (pypi.org/project/ddgs): `text` and `images`, blocking, with the failures of
+Calls as in the README of ddgs 9: `text` and `images`, blocking, with the failures of
 `ddgs.exceptions`. It is no dependency of the deployed functions.
 """
 
