@@ -42,8 +42,11 @@ class Parent:
         """Call `stop`, in a thread, when the supervisor closes the pipe or dies. No order can be received after."""
 
         def wait() -> None:
-            sys.stdin.buffer.read()
-            stop()
+            try:
+                sys.stdin.buffer.read()
+                stop()
+            except BaseException:  # noqa: BLE001 - whatever went wrong, a child without its supervisor may not stay
+                os._exit(1)
 
         Thread(target=wait, name="parent", daemon=True).start()
 

@@ -67,3 +67,14 @@ def test_a_reason_not_to_start_is_reported_and_fails_the_child() -> None:
     with start(code) as child:
         assert child.communicate(timeout=10)[0] == b'{"event": "failed", "reason": "No."}\n'
     assert child.returncode == 1
+
+
+def test_a_child_whose_own_stop_fails_ends_all_the_same() -> None:
+    code = (
+        "import time; from infra.local.parent import Parent\n"
+        "parent = Parent(); parent.at_its_end(lambda: 1 / 0); time.sleep(60)"
+    )
+    with start(code) as child:
+        assert child.stdin is not None
+        child.stdin.close()
+        assert child.wait(10) == 1
