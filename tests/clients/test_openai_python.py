@@ -23,6 +23,8 @@ ASK: list[ChatCompletionMessageParam] = [
     {"role": "user", "content": CAPITAL[1]["content"]},
 ]
 RAMBLE: list[ChatCompletionMessageParam] = [{"role": "user", "content": RAMBLING[0]["content"]}]
+NEVER_ENDING = {"0": -100, "2": -100}
+"""SmolLM2's tokens that end a text and a turn: without them only `max_tokens` ends an answer."""
 ADD: ChatCompletionToolParam = {
     "type": "function",
     "function": {
@@ -142,7 +144,10 @@ def test_an_account_over_its_open_requests_gets_in_once_one_has_ended(stack: Loc
     key = stack.open_account(plan="free")
     with openai.OpenAI(api_key=key, base_url=v1, max_retries=0) as client:
         ask = client.chat.completions
-        streams = [ask.create(model=MODEL, messages=RAMBLE, max_tokens=200, stream=True) for _ in range(4)]
+        streams = [
+            ask.create(model=MODEL, messages=RAMBLE, max_tokens=400, stream=True, logit_bias=NEVER_ENDING)
+            for _ in range(4)
+        ]
         with pytest.raises(openai.RateLimitError) as refused:
             ask.create(model=MODEL, messages=ASK, max_tokens=1)
         for stream in streams:
