@@ -50,14 +50,14 @@ _TOKEN = re.compile(r"[()]|[^\s()]+")
 def licence_of(distribution: Distribution) -> str:
     """The licence of an installed package as an SPDX expression where it can be known, else in its own words."""
     metadata = distribution.metadata
-    if expression := metadata.get("License-Expression"):
-        return expression
+    for expression in metadata.get_all("License-Expression") or []:
+        return str(expression)
     classifiers = [
         entry.rpartition(" :: ")[2]
         for entry in metadata.get_all("Classifier") or []
         if entry.startswith("License :: OSI Approved ::")
     ]
-    field = (metadata.get("License") or "").strip().partition("\n")[0]
+    field = "".join(metadata.get_all("License") or []).strip().partition("\n")[0]
     if is_allowed(field):
         return _spdx(field)
     # several classifiers are several licences to choose from (python-dateutil, sniffio)
