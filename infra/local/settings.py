@@ -9,7 +9,7 @@ from pathlib import Path
 from infra.local.failure import CannotStart
 
 ROOT = Path(__file__).resolve().parents[2]
-SEARCH_VARIABLES = ("SEARCH_BACKEND", "SEARCH_URL", "SEARCH_BUDGET_S")
+SEARCH_VARIABLES = ("SEARCH_BACKEND", "SEARCH_URL", "SEARCH_BUDGET_S", "SEARCH_BUDGET_USD")
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,7 +35,7 @@ RAMBLING = [{"role": "user", "content": "What is the capital of France?"}]
 _TABLE_NAME = f"{STACK_NAME}-Table"
 _START_S = 90
 _STOP_S = 10
-_SETTINGS = ("PORT", "API_KEY", "MODEL_PATHS", "SEARCH_BACKEND", "SEARCH_URL", "SEARCH_BUDGET_S")
+_SETTINGS = ("PORT", "API_KEY", "MODEL_PATHS", "SEARCH_BACKEND", "SEARCH_URL", "SEARCH_BUDGET_S", "SEARCH_BUDGET_USD")
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,7 +93,7 @@ async def test_the_model_writes_the_query_and_where_it_can_not_the_conversation_
     mode: Mode, says: str, query: str
 ) -> None:
     backend, model = OnePage(), Model(says)
-    found = await WebSearch(backend, ManualClock()).find(ordered(mode), model)
+    found = await WebSearch(backend, ManualClock(), 0.01).find(ordered(mode), model)
     assert [asked for asked, _ in backend.asked] == [query]
     assert (found.status, found.requests, found.cost_nano_usd) == ("searched", 1, 5_000_000)
     (asked,) = model.asked
@@ -105,14 +105,14 @@ async def test_the_model_writes_the_query_and_where_it_can_not_the_conversation_
 async def test_the_plan_reaches_the_back_end() -> None:
     backend = OnePage()
     order = ordered("force", language="fr", freshness_days=7, domains=("a.example",))
-    await WebSearch(backend, ManualClock()).find(order, Model('{"query": "tower"}'))
+    await WebSearch(backend, ManualClock(), 0.01).find(order, Model('{"query": "tower"}'))
     assert backend.asked == [("tower", {"count": 3, "language": "fr", "freshness_days": 7, "domains": ("a.example",)})]
 
 
 @pytest.mark.parametrize("says", ['{"search": false, "query": "x"}', "I can't say.", ""])
 async def test_a_model_that_wants_no_search_or_says_nothing_readable_gets_none(says: str) -> None:
     backend = OnePage()
-    found = await WebSearch(backend, ManualClock()).find(ordered("auto"), Model(says))
+    found = await WebSearch(backend, ManualClock(), 0.01).find(ordered("auto"), Model(says))
     assert (found.status, found.requests, found.cost_nano_usd, backend.asked) == ("not_needed", 0, 0, [])
     assert found.fields() == {}
 
@@ -122,7 +122,7 @@ async def test_a_model_that_wants_no_search_or_says_nothing_readable_gets_none(s
 )
 async def test_auto_does_without_what_can_not_be_had(backend: OnePage | None, asks: int, status: SearchStatus) -> None:
     model = Model('{"search": true, "query": "tower"}')
-    found = await WebSearch(backend, ManualClock()).find(ordered("auto"), model)
+    found = await WebSearch(backend, ManualClock(), 0.01).find(ordered("auto"), model)
     assert (found.status, found.requests, found.cost_nano_usd, len(model.asked)) == (status, 0, 0, asks)
     assert found.fields() == {}
 
@@ -131,13 +131,22 @@ async def test_auto_does_without_what_can_not_be_had(backend: OnePage | None, as
 @pytest.mark.parametrize("backend", [None, OnePage(fails=True)])
 async def test_what_must_be_had_and_can_not_is_unavailable_for_now(mode: Mode, backend: OnePage | None) -> None:
     with pytest.raises(ServiceUnavailable) as caught:
-        await WebSearch(backend, ManualClock()).find(ordered(mode), Model('{"query": "tower"}'))
+        await WebSearch(backend, ManualClock(), 0.01).find(ordered(mode), Model('{"query": "tower"}'))
     assert caught.value.reason == "search_unavailable"
     assert (caught.value.retry_after_s or 0) > 0
 
 
+@pytest.mark.parametrize(("budget_usd", "status", "asks"), [(0.005, "searched", 1), (0.0049, "unavailable", 0)])
+async def test_a_search_is_had_at_the_budget_and_not_above_it(
+    budget_usd: float, status: SearchStatus, asks: int
+) -> None:
+    backend, model = OnePage(), Model('{"search": true, "query": "tower"}')
+    found = await WebSearch(backend, ManualClock(), budget_usd).find(ordered("auto"), model)
+    assert (found.status, len(backend.asked), len(model.asked)) == (status, asks, asks)
+
+
 async def test_the_fields_of_an_answer_hold_what_was_found_and_no_empty_dates() -> None:
-    search = WebSearch(OnePage(), ManualClock())
+    search = WebSearch(OnePage(), ManualClock(), 0.01)
     pages = await search.find(ordered("force"), Model('{"query": "tower"}'))
     images = await search.find(ordered("images"), Model('{"query": "tower"}'))
     page = {"title": "Tower", "url": "https://a.example/", "snippet": "330 m", "source": "test"}

@@ -159,7 +159,7 @@ class Gateway:
             from gateway.adapters.search.searxng import SearxngSearch  # noqa: PLC0415
 
             return SearxngSearch(base_url=self.settings.search_url, budget_s=budget_s, usd_per_request=price)
-        key = SecretsManagerKey(self.clients, self.settings.search_secret_id, self.clock)
+        key = SecretsManagerKey(self.clients, self.settings.search_secret_id)
         if name == "brave":
             from gateway.adapters.search.brave import BraveSearch  # noqa: PLC0415
 
@@ -175,7 +175,7 @@ class Gateway:
             lines=self.lines,
             queue=Queue(self.lines, self.clock, wait_s=self.settings.line_wait_s),
             engine=SageMakerEngine(self.clients, self.settings.stack_name),
-            search=WebSearch(self.search_backend, self.clock),
+            search=WebSearch(self.search_backend, self.clock, self.settings.search_budget_usd),
             load_images=LoadImages(lambda: self.image_web),
             settle=self.settle,
             bus=self.bus,

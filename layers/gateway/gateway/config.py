@@ -46,6 +46,10 @@ class Settings(BaseModel):
     search_budget_s: Annotated[float, Field(gt=0, le=30)] = Field(
         default=5, description="How long one search may take, its retry included, seconds."
     )
+    search_budget_usd: Annotated[float, Field(ge=0)] = Field(
+        default=0.01,
+        description="What the search of one request may cost, USD; a dearer back end counts as one that is down.",
+    )
     metrics_namespace: str = Field(default="StudioLM", description="The CloudWatch namespace of EMF metrics.")
     log_level: str = Field(default="INFO", description="The level of our loggers.")
 

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from typing import Any
 
 import pytest
-from gateway.adapters.aws.secrets import KEPT_S, SecretsManagerKey
+from gateway.adapters.aws.secrets import SecretsManagerKey
+from gateway.adapters.search.brave import BraveSearch
 from gateway.domain.errors import SearchFailed
 
 from tests.http.asking import Asker
 from tests.http.web_search.told import FACES, QUERY, YES, nothing_is_left, says, told
-from tests.support.clock import ManualClock
 from tests.support.engine_pieces import whole
 from tests.support.scripted_engine import Script, ScriptedEngine
-from tests.support.search_servers import SearchServer
+from tests.support.search_servers import KEY, Brave, SearchServer, search_server
 from tests.support.stack import AppServer, OpenedAccount, Stack, borrowed_environment
 
 
@@ -122,18 +125,54 @@ def test_an_engine_that_refuses_what_was_found_is_a_real_status(
     nothing_is_left(stack, account)
 
 
-def test_the_back_ends_key_is_kept_five_minutes_and_one_that_can_not_be_read_fails_the_search(stack: Stack) -> None:
-    clock = ManualClock()
+def test_the_back_ends_key_is_kept_and_one_that_can_not_be_read_fails_the_search(stack: Stack) -> None:
     with borrowed_environment(stack.environment):
         clients = stack.make_gateway().clients
         vault = clients.get("secretsmanager")
-    key = SecretsManagerKey(clients, "search-key", clock)
+    kept = SecretsManagerKey(clients, "search-key")
+    fresh = SecretsManagerKey(clients, "search-key", kept_s=0)
     with pytest.raises(SearchFailed):
-        key()
+        kept()
     vault.create_secret(Name="search-key", SecretString="first")
-    assert key() == "first"
+    assert (kept(), fresh()) == ("first", "first")
     vault.put_secret_value(SecretId="search-key", SecretString="second")
-    clock.advance(KEPT_S - 1)
-    assert key() == "first"
-    clock.advance(1)
-    assert key() == "second"
+    assert (kept(), fresh()) == ("first", "second")
+
+
+def test_powertools_and_boto3_are_imported_by_the_first_search_that_needs_a_key(stack: Stack) -> None:
+    program = (
+        "import sys; from gateway.bootstrap import Gateway; gateway = Gateway.from_environment(); "
+        "gateway.chat_app(); assert gateway.search_backend.name == 'brave'; assert 'boto3' not in sys.modules; "
+        "gateway.clients.get('secretsmanager').create_secret(Name='k', SecretString='the key'); "
+        "key = gateway.search_backend._key; assert key() == 'the key'; assert 'boto3' in sys.modules"
+    )
+    chosen = {"SEARCH_BACKEND": "brave", "SEARCH_SECRET_ID": "k"}
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, **stack.environment, **chosen},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@FACES
+@pytest.mark.parametrize(("mode", "status"), [("auto", 200), ("force", 503), ("images", 503)])
+def test_a_back_end_dearer_than_the_budget_is_as_good_as_down(
+    stack: Stack, account: OpenedAccount, engine: ScriptedEngine, mode: str, status: int, stream: bool
+) -> None:
+    with search_server(Brave()) as server:
+        gateway = stack.make_gateway(SEARCH_BUDGET_USD="0.004")
+        price = float(gateway.catalogue.search_prices_usd["brave"])
+        gateway.search_backend = BraveSearch(lambda: KEY, usd_per_request=price, budget_s=5, base_url=server.base_url)
+        app = AppServer(gateway.chat_app())
+        response = Asker(app.port, account.authorization)(stream=stream, web_search=mode)
+        app.stop()
+    assert (response.status, server.asked) == (status, [])
+    if status == 503:
+        assert response.error["reason"] == "search_unavailable"
+        nothing_is_left(stack, account)
+    else:
+        assert response.headers["x-search-status"] == "unavailable"

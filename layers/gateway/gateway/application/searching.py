@@ -68,10 +68,14 @@ Ask = Callable[[Mapping[str, Any]], Awaitable[str]]
 
 @dataclass(frozen=True, slots=True)
 class WebSearch:
-    """Searches with the back end that configuration chose; None where it chose none."""
+    """Searches with the back end that configuration chose; None where it chose none.
+
+    One request pays for one search at most, and for none whose price is over `budget_usd`.
+    """
 
     backend: SearchBackend | None
     clock: Clock
+    budget_usd: float
 
     async def find(self, order: SearchOrder, ask: Ask) -> Findings:
         """What there is to know before the model answers. `ask` puts a short question to the model itself.
@@ -80,7 +84,7 @@ class WebSearch:
         """
         today = datetime.fromtimestamp(self.clock.now_s(), UTC).date()
         plan = order.plan
-        if self.backend is None:
+        if self.backend is None or self.backend.usd_per_request > self.budget_usd:
             return self._without(plan, today)
         query = await self._query(order, ask, today)
         if not query:
