@@ -71,7 +71,7 @@ def let_time_pass(stack: Stack, backstage: Backstage, batch: Batch) -> int:
     return dead
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_a_killed_worker_s_batch_is_completed_by_the_next_and_no_line_is_billed_twice(stack: Stack) -> None:
     engine = ScriptedEngine([Script(pieces=whole("Hello", " you"), pause_s=ENGINE_PAUSE_S)])
     stack.engine.engine = engine
