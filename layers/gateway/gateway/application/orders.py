@@ -23,7 +23,7 @@ from gateway.domain.logprobs import LEAST_ASKED
 from gateway.domain.models import Model
 from gateway.domain.native_tools import NativeToolShaper, native_fields
 from gateway.domain.prompt import fold_messages
-from gateway.domain.response_format import ResponseFormat, engine_response_format, parse_response_format
+from gateway.domain.response_format import ResponseFormat, engine_response_format, parse_response_format, with_urls_of
 from gateway.domain.search_prompt import describe_images, is_search_tool, parse_web_search, render_results
 from gateway.domain.shaping import JsonShaper, PlainShaper, Shaper
 from gateway.domain.tool_answer import ToolAnswerShaper
@@ -98,10 +98,12 @@ class Orders:
             return order
 
         def answer(found: Findings) -> list[Choice]:
-            seen = _with_findings(spoken, found, model=model)
+            in_json = form is not None and form.core is not None
+            seen = _with_findings(spoken, found, model=model, in_json=in_json)
             shown = fold_messages(seen, model=model, instructions=instructions)
+            bound = engine_response_format(form and with_urls_of(form, found.urls()), dialect=model.dialect)
             return _choices(
-                [self._body(request, model=model, messages=shown) | extra],
+                [self._body(request, model=model, messages=shown) | extra | bound],
                 n=request.n,
                 new_shaper=lambda: _cited(new_shaper(), found),
             )
@@ -203,16 +205,16 @@ def _choices(bodies: Sequence[Body], *, n: int, new_shaper: Callable[[], Shaper]
 
 
 def _with_findings(
-    messages: Sequence[Mapping[str, Any]], found: Findings, *, model: Model
+    messages: Sequence[Mapping[str, Any]], found: Findings, *, model: Model, in_json: bool
 ) -> Sequence[Mapping[str, Any]]:
     """The conversation with what was found before the last thing that the user said."""
     if found.status != "searched":
         return messages
     most = _findings_bytes(model)
     if found.images is not None:
-        block = describe_images(found.images, found.today, most)
+        block = describe_images(found.images, found.today, most, in_json=in_json)
     else:
-        block = render_results(found.results, found.today, most)
+        block = render_results(found.results, found.today, most, in_json=in_json)
     last = max(
         (index for index, message in enumerate(messages) if message.get("role") == "user"), default=len(messages)
     )
@@ -224,7 +226,9 @@ def _cited(shaper: Shaper, found: Findings) -> Shaper:
         return shaper
     if isinstance(shaper, PlainShaper):
         return CitedShaper(found.results, found.images or ())
-    return CitedJsonShaper(shaper, found.results)
+    if not found.urls():  # no stranger's text in the prompt
+        return shaper
+    return CitedJsonShaper(shaper, found.results, found.images or ())
 
 
 def _findings_bytes(model: Model) -> int:

@@ -37,6 +37,12 @@ class Findings:
     requests: int = 0
     cost_nano_usd: int = 0
 
+    def urls(self) -> list[str]:
+        """Every URL that was found, once."""
+        pages = [result.url for result in self.results]
+        pictures = [url for one in self.images or () for url in (one.url, one.thumbnail_url, one.source_url)]
+        return list(dict.fromkeys(pages + pictures))
+
     def fields(self) -> dict[str, Any]:
         """The top-level fields of the answer."""
         fields: dict[str, Any] = {}

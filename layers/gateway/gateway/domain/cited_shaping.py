@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from gateway.domain.citations import Citation, CitedText, json_citations
+from gateway.domain.cited_json import CitedJson
 from gateway.domain.search import ImageResult, WebResult
 from gateway.domain.search_prompt import render_images
 from gateway.domain.shaping import Delta, Shaper
@@ -32,26 +33,31 @@ class CitedShaper:
 
 
 class CitedJsonShaper:
-    """A JSON answer, which stays as it is; the citations inside its strings are told at the end."""
+    """A JSON answer: what was not found is no link in its strings, and what they cite is told at the end."""
 
-    def __init__(self, inner: Shaper, results: Sequence[WebResult]) -> None:
+    def __init__(self, inner: Shaper, results: Sequence[WebResult], images: Sequence[ImageResult]) -> None:
         self._inner = inner
         self._results = results
+        self._json = CitedJson(results, images)
         self._content: list[str] = []
 
     def feed(self, text: str) -> list[Delta]:
         """See `Shaper.feed`."""
-        return self._noted(self._inner.feed(text))
+        return self._told(self._json.feed(_content(self._inner.feed(text))))
 
     def finish(self, reason: str) -> tuple[list[Delta], str]:
         """See `Shaper.finish`."""
-        deltas, reason = self._inner.finish(reason)
-        deltas = self._noted(deltas)
+        last, reason = self._inner.finish(reason)
+        deltas = self._told(self._json.feed(_content(last)) + self._json.close())
         return [*deltas, *_annotations(json_citations("".join(self._content), self._results))], reason
 
-    def _noted(self, deltas: list[Delta]) -> list[Delta]:
-        self._content += [delta["content"] for delta in deltas if "content" in delta]
-        return deltas
+    def _told(self, text: str) -> list[Delta]:
+        self._content.append(text)
+        return [{"content": text}] if text else []
+
+
+def _content(deltas: Sequence[Delta]) -> str:
+    return "".join(delta["content"] for delta in deltas)
 
 
 def _annotations(citations: Sequence[Citation]) -> list[dict[str, Any]]:

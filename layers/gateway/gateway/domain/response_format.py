@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from gateway.domain.cited_json import with_found_urls
 from gateway.domain.errors import InvalidRequest
 from gateway.domain.json_closer import Top
 from gateway.domain.json_grammar import grammar_of
@@ -85,6 +86,17 @@ def engine_response_format(fmt: ResponseFormat | None, *, dialect: Dialect) -> d
     if dialect == "llama.cpp":
         return {"grammar": grammar_of(fmt.core)}
     return {"response_format": {"type": "json_schema", "json_schema": {"name": fmt.name, "schema": fmt.core}}}
+
+
+def with_urls_of(fmt: ResponseFormat, urls: Sequence[str]) -> ResponseFormat:
+    """The format with these as the only URLs that its `format: uri` strings can hold; as it is where that can't be."""
+    schema = with_found_urls(fmt.schema, urls)
+    if not urls or schema == fmt.schema:
+        return fmt
+    try:
+        return replace(fmt, core=normalise(schema, param=_PARAM))
+    except InvalidRequest:
+        return fmt
 
 
 def _of_json_schema(spec: Any) -> ResponseFormat:
