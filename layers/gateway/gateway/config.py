@@ -50,6 +50,12 @@ class Settings(BaseModel):
         default=0.01,
         description="What the search of one request may cost, USD; a dearer back end counts as one that is down.",
     )
+    aws_lwa_snapstart_before_checkpoint_path: str = Field(
+        default="", description="The chat application's route for what comes before a snapshot; none without it."
+    )
+    aws_lwa_snapstart_after_restore_path: str = Field(
+        default="", description="The chat application's route for what comes after a snapshot; none without it."
+    )
     metrics_namespace: str = Field(default="StudioLM", description="The CloudWatch namespace of EMF metrics.")
     log_level: str = Field(default="INFO", description="The level of our loggers.")
 

@@ -28,6 +28,14 @@ class SystemClock:
         return random.random()  # noqa: S311 - spreads retries, guards nothing
 
 
+def reseed() -> None:
+    """Gives this process's pseudo-random numbers a new start, from the kernel.
+
+    Environments restored from one snapshot would else draw the same ones: their retries would come at the same times.
+    """
+    random.seed()
+
+
 class SystemIds:
     """Keeps the promises of `ports.Ids`; `secrets` asks the kernel, so a restored snapshot repeats nothing."""
 

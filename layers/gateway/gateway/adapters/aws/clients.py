@@ -64,7 +64,10 @@ class Clients:
         return self._session.create_client(service, config=config)
 
     def forget(self) -> None:
-        """Drops sessions and clients, so that the next use has fresh credentials and connections (SnapStart)."""
+        """Drops session and clients and closes their connections, so that the next use has fresh ones (SnapStart)."""
         with self._lock:
+            forgotten = self._clients
             self._session = None
             self._clients = {}
+        for client in forgotten.values():
+            client.close()

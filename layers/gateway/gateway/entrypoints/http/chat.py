@@ -7,11 +7,12 @@ Starlette alone: routes that parse their own bodies use none of what FastAPI cos
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -32,6 +33,8 @@ from gateway.entrypoints.http.errors import HANDLERS
 from gateway.entrypoints.http.generation import Face, GenerationResponse
 
 HEALTH = "/health"
+INVOCATION = "x-amzn-lambda-context"
+"""The header that the Lambda Web Adapter puts on each invocation that it passes on, and on no call of its own."""
 _MAX_NAMES = 20
 
 
@@ -47,6 +50,8 @@ class ChatServices:
     max_body_bytes: int
     on_settled: Callable[[Settlement], None]
     warm_up: Callable[[], None]
+    snapshot_hooks: Mapping[str, Callable[[], None]]
+    """What the Lambda Web Adapter has done around a SnapStart snapshot, by the path on which it asks."""
 
 
 def build_chat_app(services: ChatServices) -> Envelope:
@@ -56,6 +61,7 @@ def build_chat_app(services: ChatServices) -> Envelope:
         Route(COMPLETIONS, _Endpoint(services, "text").create, methods=["POST"]),
         # the Lambda Web Adapter asks here whether the application is up
         Route(HEALTH, _health, methods=["GET"]),
+        *(Route(path, _SnapshotHook(step).run, methods=["POST"]) for path, step in services.snapshot_hooks.items()),
     ]
 
     @asynccontextmanager
@@ -71,6 +77,20 @@ def build_chat_app(services: ChatServices) -> Envelope:
 
 async def _health(_request: Request) -> Response:
     return Response('{"status":"ok"}', media_type="application/json")
+
+
+@dataclass(frozen=True, slots=True)
+class _SnapshotHook:
+    """A route for the adapter alone. API Gateway has no way to it, and the adapter refuses invocations of it: this is
+    the third lock."""
+
+    step: Callable[[], None]
+
+    async def run(self, request: Request) -> Response:
+        if INVOCATION in request.headers:
+            raise HTTPException(404)
+        self.step()
+        return Response(status_code=204)
 
 
 @dataclass(frozen=True, slots=True)
