@@ -140,8 +140,8 @@ checkov: $(CHECKOV_INSTALLED)  ## Security rules on the templates; waivers with 
 audit: $(DEV) $(AUDIT_INSTALLED)  ## Known vulnerabilities of every lock file, Python's and Node's; says so where no database answers
 	@$(PYTHON) -m infra.build.audit $(AUDIT_VENV)/bin/pip-audit
 
-licences: $(DEV) $(SAM_INSTALLED) $(AUDIT_INSTALLED)  ## The licence of every package into build/licences.md; fails on one that is not allowed
-	@$(PYTHON) -m infra.build.licences build/licences.md $(VENV) $(SAM_VENV) $(AUDIT_VENV) \
+licences: $(DEV) $(SAM_INSTALLED) $(AUDIT_INSTALLED) $(CHECKOV_INSTALLED)  ## The licence of every package into build/licences.md; fails on one that is not allowed
+	@$(PYTHON) -m infra.build.licences build/licences.md $(VENV) $(SAM_VENV) $(AUDIT_VENV) $(CHECKOV_VENV) \
 	  tests/clients/node/package-lock.json benchmarks/peers/package-lock.json
 
 sbom: $(DEV) $(AUDIT_INSTALLED)  ## What is deployed, as a CycloneDX document, into build/sbom.json

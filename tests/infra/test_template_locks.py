@@ -19,6 +19,7 @@ def pins(lock: str) -> dict[str, str]:
 def test_every_lock_is_here() -> None:
     assert LOCKS == [
         "layers/dependencies/requirements.lock",
+        "requirements-audit.lock",
         "requirements-checkov.lock",
         "requirements-dev.lock",
         "requirements-model.lock",
