@@ -80,6 +80,17 @@ def test_what_is_no_json_object_is_refused(ask: Asker, engine: ScriptedEngine, b
         ({"logprobs": True, "top_logprobs": 21}, "top_logprobs", "the number 21"),
         ({"logit_bias": {"5": 101}}, "logit_bias.5", "the number 101"),
         ({"metadata": {"a": 1}}, "metadata.a", "the number 1"),
+        ({"messages": [{"content": "x"}]}, "messages[0].role", "nothing"),
+        ({"messages": [{"role": "user"}]}, "messages[0].content", "nothing"),
+        ({"messages": [{"role": "user", "content": {}}]}, "messages[0].content", "an object"),
+        ({"messages": [{"role": "user", "content": [{"type": "x"}]}]}, "messages[0].content[0].type", "the string 'x'"),
+        ({"messages": [{"role": "tool", "content": "x"}]}, "messages[0].tool_call_id", "nothing"),
+        ({"web_search": {}}, "web_search", "an object"),
+        ({"web_search_options": True}, "web_search_options", "true"),
+        ({"response_format": "xml"}, "response_format", "the string 'xml'"),
+        ({"response_format": {"type": "json_schema"}}, "response_format.json_schema", "nothing"),
+        ({"tools": [{}]}, "tools[0].type", "nothing"),
+        ({"tool_choice": "x"}, "tool_choice", "the string 'x'"),
     ],
 )
 def test_a_wrong_field_is_named_with_what_came(
@@ -91,6 +102,24 @@ def test_a_wrong_field_is_named_with_what_came(
     assert f"'{param}' must be " in response.error["message"]
     assert came is None or response.error["message"].endswith(f"got {came}.")
     assert engine.bodies == []
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"metadata": {"a": 1}}, "'metadata.a' must be a string, got the number 1."),
+        ({"stop": [""]}, "'stop[0]' must be a string of 1 to 256 characters, got the string ''."),
+        ({"logit_bias": {"5": 101}}, "'logit_bias.5' must be a number from -100 to 100, got the number 101."),
+        (
+            {"stream_options": {"include_usage": 1}},
+            "'stream_options.include_usage' must be true or false, got the number 1.",
+        ),
+    ],
+)
+def test_an_entry_is_told_what_an_entry_takes_and_not_what_its_field_does(
+    ask: Asker, fields: dict[str, Any], message: str
+) -> None:
+    assert ask(**fields).error["message"] == message
 
 
 @pytest.mark.parametrize("name", ["model", "messages"])

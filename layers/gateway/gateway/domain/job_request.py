@@ -23,6 +23,7 @@ EXPECTED = {
     "endpoint": "'/v1/chat/completions' or '/v1/completions'",
     "callback_url": "an https URL of at most 2048 characters",
     "metadata": "an object of at most 16 strings",
+    "metadata.*": "a string",
 }
 
 

@@ -27,6 +27,7 @@ from gateway.domain.json_lowering import (
     lower_string,
 )
 from gateway.domain.json_union import ends, first_references, keep_apart
+from gateway.domain.wire import describe, wrong_field
 
 Core = dict[str, Any]
 
@@ -69,7 +70,7 @@ def normalise(schema: Any, *, param: str, namespace: str = "") -> Core:
     Raises InvalidRequest that names the keyword and its JSON pointer within `param`.
     """
     if not isinstance(schema, Mapping):
-        raise InvalidRequest(f"{param}: expected a JSON schema (an object); got {schema!r:.80}.", param=param)
+        raise wrong_field(param, "a JSON schema (an object)", schema)
     if _deeper(schema, DEEPEST * 3):
         raise InvalidRequest(f"{param}: expected a schema nested at most {DEEPEST} deep.", param=param)
     size = len(json.dumps(schema))
@@ -252,7 +253,7 @@ class _Lowering:
         for key, shapes in _SHAPES.items():
             value = keywords.get(key)
             if key in keywords and (not isinstance(value, shapes) or (isinstance(value, bool) and bool not in shapes)):
-                self._refuse(f"{at}/{key}", f"expected {_NAMES[shapes[0]]}; got {value!r:.80}")
+                self._refuse(f"{at}/{key}", f"expected {_NAMES[shapes[0]]}; got {describe(value)}")
         problem = misspelling(keywords)
         if problem is not None:
             self._refuse(f"{at}/{problem[0]}", problem[1])

@@ -16,6 +16,7 @@ from typing import Any
 from gateway.domain.errors import InvalidRequest
 from gateway.domain.models import Model
 from gateway.domain.tools import written_calls
+from gateway.domain.wire import wrong_field
 
 Message = Mapping[str, Any]
 Part = dict[str, Any]
@@ -44,7 +45,7 @@ def fold_messages(messages: Sequence[Message], *, model: Model, instructions: st
     Raises InvalidRequest naming the message and part that is not legal.
     """
     if not messages:
-        raise InvalidRequest("messages: expected at least one message; got none.", param="messages")
+        raise InvalidRequest("'messages' must be an array of at least one message, got none.", param="messages")
     readers = _NATIVE_READERS if model.native_tools else _READERS
     system = _Turn("system")
     if instructions:
@@ -77,10 +78,10 @@ def fold_messages(messages: Sequence[Message], *, model: Model, instructions: st
 
 def _role(message: Message, at: str) -> str:
     if not isinstance(message, Mapping):
-        raise _expected("an object", message, at)
+        raise wrong_field(at, "an object", message)
     role = message.get("role")
     if role not in _ROLES:
-        raise _expected(f"one of {', '.join(_ROLES)}", role, f"{at}.role")
+        raise wrong_field(f"{at}.role", f"one of {', '.join(_ROLES)}", role)
     return str(role)
 
 
@@ -94,7 +95,7 @@ def _read_user(message: Message, at: str, _called: dict[str, str]) -> list[Part]
     if name is None:
         return parts
     if not isinstance(name, str):
-        raise _expected("a string", name, f"{at}.name")
+        raise wrong_field(f"{at}.name", "a string", name)
     return [_text(f"{name}:"), *parts] if name else parts
 
 
@@ -106,12 +107,12 @@ def _read_assistant(message: Message, at: str, called: dict[str, str]) -> list[P
         )
     calls, refusal = message.get("tool_calls"), message.get("refusal")
     if not (refusal is None or isinstance(refusal, str)):
-        raise _expected("a string or null", refusal, f"{at}.refusal")
+        raise wrong_field(f"{at}.refusal", "a string or null", refusal)
     parts: list[Part] = []
     if message.get("content") is not None:
         parts += _content(message, at)
     elif not calls and not refusal:
-        raise _expected("a string or a list of parts (null only beside tool_calls)", None, f"{at}.content")
+        raise wrong_field(f"{at}.content", "a string or a list of parts (null only beside tool_calls)", None)
     if refusal:
         parts.append(_text(refusal))
     if calls:
@@ -127,7 +128,7 @@ def _read_emulated_assistant(message: Message, at: str, called: dict[str, str]) 
 
 def _read_tool(message: Message, at: str, _called: dict[str, str]) -> list[Part]:
     if not isinstance(message.get("tool_call_id"), str):
-        raise _expected("the id of the call that this answers", message.get("tool_call_id"), f"{at}.tool_call_id")
+        raise wrong_field(f"{at}.tool_call_id", "the id of the call that this answers", message.get("tool_call_id"))
     return _content(message, at)
 
 
@@ -170,21 +171,21 @@ def _function(call: Mapping[str, Any]) -> dict[str, str]:
 
 def _check_calls(calls: Any, at: str) -> None:
     if not isinstance(calls, list):
-        raise _expected("a list of calls", calls, f"{at}.tool_calls")
+        raise wrong_field(f"{at}.tool_calls", "a list of calls", calls)
     for index, call in enumerate(calls):
         at_call = f"{at}.tool_calls[{index}]"
         if not isinstance(call, Mapping):
-            raise _expected("an object", call, at_call)
+            raise wrong_field(at_call, "an object", call)
         if call.get("type", "function") != "function":
-            raise _expected('"function"', call["type"], f"{at_call}.type")
+            raise wrong_field(f"{at_call}.type", '"function"', call["type"])
         if not isinstance(call.get("id"), str):
-            raise _expected("a string", call.get("id"), f"{at_call}.id")
+            raise wrong_field(f"{at_call}.id", "a string", call.get("id"))
         function = call.get("function")
         if not isinstance(function, Mapping):
-            raise _expected("an object with name and arguments", function, f"{at_call}.function")
+            raise wrong_field(f"{at_call}.function", "an object with name and arguments", function)
         for name in ("name", "arguments"):
             if not isinstance(function.get(name), str):
-                raise _expected("a string", function.get(name), f"{at_call}.function.{name}")
+                raise wrong_field(f"{at_call}.function.{name}", "a string", function.get(name))
 
 
 def _content(message: Message, at: str) -> list[Part]:
@@ -192,26 +193,26 @@ def _content(message: Message, at: str) -> list[Part]:
     if isinstance(content, str):
         return [_text(content)]
     if not isinstance(content, list):
-        raise _expected("a string or a list of parts", content, f"{at}.content")
+        raise wrong_field(f"{at}.content", "a string or a list of parts", content)
     return [_part(part, f"{at}.content[{index}]") for index, part in enumerate(content)]
 
 
 def _part(part: Any, at: str) -> Part:
     if not isinstance(part, Mapping):
-        raise _expected("an object", part, at)
+        raise wrong_field(at, "an object", part)
     match part.get("type"):
         case "text" | "refusal" as kind:
             if not isinstance(part.get(kind), str):
-                raise _expected("a string", part.get(kind), f"{at}.{kind}")
+                raise wrong_field(f"{at}.{kind}", "a string", part.get(kind))
             return _text(part[kind])
         case "image_url":
             image = part.get("image_url")
             url = image.get("url") if isinstance(image, Mapping) else None
             if not isinstance(url, str):
-                raise _expected("a string", url, f"{at}.image_url.url")
+                raise wrong_field(f"{at}.image_url.url", "a string", url)
             return {"type": "image_url", "image_url": {"url": url}}
         case other:
-            raise _expected("text or image_url", other, f"{at}.type")
+            raise wrong_field(f"{at}.type", "text or image_url", other)
 
 
 def _check_images(parts: list[Part], message: Message, at: str, *, vision: bool) -> None:
@@ -220,9 +221,9 @@ def _check_images(parts: list[Part], message: Message, at: str, *, vision: bool)
     index = next(i for i, part in enumerate(message["content"]) if part["type"] == "image_url")
     param = f"{at}.content[{index}]"
     if not vision:
-        raise InvalidRequest(f"{param}: expected text only, this model does not see; got an image.", param=param)
+        raise InvalidRequest(f"'{param}' must be text, for this model does not see; got an image.", param=param)
     if message["role"] in (*_SYSTEM_ROLES, "assistant"):
-        raise InvalidRequest(f"{param}: expected an image in a user message only.", param=param)
+        raise InvalidRequest(f"'{param}' may not be an image: only user and tool messages can have one.", param=param)
 
 
 def _joined(parts: Sequence[Part]) -> str | list[Part]:
@@ -243,7 +244,3 @@ def _joined(parts: Sequence[Part]) -> str | list[Part]:
 
 def _text(text: str) -> Part:
     return {"type": "text", "text": text}
-
-
-def _expected(what: str, came: Any, param: str) -> InvalidRequest:
-    return InvalidRequest(f"{param}: expected {what}; got {came!r:.80}.", param=param)

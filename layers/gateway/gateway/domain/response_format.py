@@ -12,6 +12,7 @@ from gateway.domain.json_closer import Top
 from gateway.domain.json_grammar import grammar_of
 from gateway.domain.json_schema import normalise
 from gateway.domain.models import Dialect
+from gateway.domain.wire import wrong_field
 
 Kind = Literal["text", "json", "json_object", "json_schema"]
 
@@ -56,7 +57,7 @@ def parse_response_format(value: Any) -> ResponseFormat | None:
         return None
     fields: Mapping[str, Any] = {"type": "json"} if value == "json" else value
     if not isinstance(fields, Mapping):
-        raise InvalidRequest(f"{_PARAM}: expected {_SPELLINGS}; got {value!r:.80}.", param=_PARAM)
+        raise wrong_field(_PARAM, _SPELLINGS, value)
     match fields.get("type"):
         case "text":
             return ResponseFormat(kind="text")
@@ -67,10 +68,7 @@ def parse_response_format(value: Any) -> ResponseFormat | None:
         case "json_schema":
             return _of_json_schema(fields.get("json_schema"))
         case other:
-            raise InvalidRequest(
-                f"{_PARAM}.type: expected text, json, json_object or json_schema; got {other!r:.80}.",
-                param=f"{_PARAM}.type",
-            )
+            raise wrong_field(f"{_PARAM}.type", "text, json, json_object or json_schema", other)
 
 
 def engine_response_format(fmt: ResponseFormat | None, *, dialect: Dialect) -> dict[str, Any]:
@@ -102,12 +100,12 @@ def with_urls_of(fmt: ResponseFormat, urls: Sequence[str]) -> ResponseFormat:
 def _of_json_schema(spec: Any) -> ResponseFormat:
     param = f"{_PARAM}.json_schema"
     if not isinstance(spec, Mapping):
-        raise InvalidRequest(f"{param}: expected an object with name and schema; got {spec!r:.80}.", param=param)
+        raise wrong_field(param, "an object with name and schema", spec)
     name, strict = spec.get("name", "response"), spec.get("strict")
     if not isinstance(name, str):
-        raise InvalidRequest(f"{param}.name: expected a string; got {name!r:.80}.", param=f"{param}.name")
+        raise wrong_field(f"{param}.name", "a string", name)
     if not (strict is None or isinstance(strict, bool)):
-        raise InvalidRequest(f"{param}.strict: expected true or false; got {strict!r:.80}.", param=f"{param}.strict")
+        raise wrong_field(f"{param}.strict", "true or false", strict)
     return _of_schema(spec.get("schema"), param=f"{param}.schema", name=name, strict=bool(strict))
 
 

@@ -19,6 +19,7 @@ from gateway.domain.search import (
     plain_text,
     url_in_markdown,
 )
+from gateway.domain.wire import wrong_field
 
 SEARCH_TOOL_TYPES = frozenset({"web_search", "web_search_preview", "web_search_2025_08_26"})
 """How OpenAI names its hosted search tool, with its dated forms."""
@@ -41,7 +42,7 @@ def parse_web_search(value: Any, options: Any, tools: Sequence[Any] | None) -> S
     mode = _mode(value, has_options=options is not None, has_tool=tool is not None)
     where, settings = tool if tool is not None and options is None else ("web_search_options", options)
     if settings is not None and not isinstance(settings, Mapping):
-        raise InvalidRequest(f"Expected an object, got {_told(settings)}.", param=where)
+        raise wrong_field(where, "an object", settings)
     plan = _plan(mode or "auto", settings or {}, where)
     if mode is None:
         return None
@@ -81,23 +82,19 @@ def _mode(value: Any, *, has_options: bool, has_tool: bool) -> Mode | None:
     for mode in get_args(Mode):
         if value == mode:
             return mode  # type: ignore[no-any-return]  # get_args is untyped
-    raise InvalidRequest(f'Expected "auto", "force", "images", true or false, got {_told(value)}.', param="web_search")
+    raise wrong_field("web_search", '"auto", "force", "images", true or false', value)
 
 
 def _plan(mode: Mode, options: Mapping[str, Any], where: str) -> SearchPlan:
     size = options.get("search_context_size") or "medium"
     if not isinstance(size, str) or size not in RESULTS_BY_CONTEXT_SIZE:
-        raise InvalidRequest(
-            f'Expected "low", "medium" or "high", got {_told(size)}.', param=f"{where}.search_context_size"
-        )
+        raise wrong_field(f"{where}.search_context_size", '"low", "medium" or "high"', size)
     language = options.get("language")
     if language is not None and not (isinstance(language, str) and _LANGUAGE.fullmatch(language)):
-        raise InvalidRequest(
-            f'Expected a language tag such as "en" or "pt-BR", got {_told(language)}.', param=f"{where}.language"
-        )
+        raise wrong_field(f"{where}.language", 'a language tag such as "en" or "pt-BR"', language)
     days = options.get("freshness_days")
     if days is not None and (isinstance(days, bool) or not isinstance(days, int) or days < 1):
-        raise InvalidRequest(f"Expected an integer of at least 1, got {_told(days)}.", param=f"{where}.freshness_days")
+        raise wrong_field(f"{where}.freshness_days", "an integer of at least 1", days)
     return SearchPlan(
         mode=mode,
         count=IMAGES if mode == "images" else RESULTS_BY_CONTEXT_SIZE[size],
@@ -112,17 +109,15 @@ def _domains(filters: Any, where: str) -> tuple[str, ...]:
     if filters is None:
         return ()
     if not isinstance(filters, Mapping):
-        raise InvalidRequest(f"Expected an object, got {_told(filters)}.", param=where)
+        raise wrong_field(where, "an object", filters)
     domains = filters.get("allowed_domains") or []
     if (
         not isinstance(domains, list)
         or len(domains) > MAX_DOMAINS
         or not all(isinstance(domain, str) and _DOMAIN.fullmatch(domain) for domain in domains)
     ):
-        raise InvalidRequest(
-            f'Expected an array of at most {MAX_DOMAINS} host names such as "example.com", without scheme or path.',
-            param=f"{where}.allowed_domains",
-        )
+        wanted = f'an array of at most {MAX_DOMAINS} host names such as "example.com", without scheme or path'
+        raise wrong_field(f"{where}.allowed_domains", wanted, domains)
     return tuple(dict.fromkeys(domain.lower() for domain in domains))
 
 
@@ -130,23 +125,17 @@ def _place(location: Any, where: str) -> str | None:
     if location is None:
         return None
     if not isinstance(location, Mapping):
-        raise InvalidRequest(f"Expected an object, got {_told(location)}.", param=where)
+        raise wrong_field(where, "an object", location)
     # Chat Completions nests the fields under `approximate`, the tool has them beside `type`.
     fields = location.get("approximate") or location
     if not isinstance(fields, Mapping):
-        raise InvalidRequest(f"Expected an object, got {_told(fields)}.", param=f"{where}.approximate")
+        raise wrong_field(f"{where}.approximate", "an object", fields)
     parts = [plain_text(fields.get(name), max_bytes=80) for name in ("city", "region", "country")]
     return ", ".join(part for part in parts if part) or None
 
 
 _LANGUAGE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,2}")
 _DOMAIN = re.compile(r"(?=.{1,253}\Z)[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)+")
-
-
-def _told(value: Any) -> str:
-    return (
-        repr(value)[:60] if isinstance(value, str | int | float | bool) else f"a value of type {type(value).__name__}"
-    )
 
 
 Message = Mapping[str, Any]

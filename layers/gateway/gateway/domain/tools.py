@@ -11,6 +11,7 @@ from typing import Any, Literal
 from gateway.domain.errors import InvalidRequest
 from gateway.domain.json_schema import normalise
 from gateway.domain.response_format import ResponseFormat
+from gateway.domain.wire import wrong_field
 
 _NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 _MOST_TOOLS = 128  # OpenAI's limit
@@ -50,7 +51,7 @@ def parse_tools(tools: Any, tool_choice: Any, parallel_tool_calls: Any) -> ToolP
     """
     parsed = _parse_list(tools)
     if not (parallel_tool_calls is None or isinstance(parallel_tool_calls, bool)):
-        raise _expected("true or false", parallel_tool_calls, "parallel_tool_calls")
+        raise wrong_field("parallel_tool_calls", "true or false", parallel_tool_calls)
     choice, named = _parse_choice(tool_choice, parsed)
     if choice is None or not parsed:
         return None
@@ -128,9 +129,9 @@ def _parse_list(tools: Any) -> tuple[Tool, ...]:
     if tools is None:
         return ()
     if not isinstance(tools, list):
-        raise _expected("a list of tools", tools, "tools")
+        raise wrong_field("tools", "a list of tools", tools)
     if len(tools) > _MOST_TOOLS:
-        raise _expected(f"at most {_MOST_TOOLS} tools", len(tools), "tools")
+        raise wrong_field("tools", f"at most {_MOST_TOOLS} tools", tools)
     parsed: dict[str, Tool] = {}
     for index, spec in enumerate(tools):
         tool = _parse_tool(spec, index)
@@ -144,28 +145,28 @@ def _parse_list(tools: Any) -> tuple[Tool, ...]:
 def _parse_tool(spec: Any, index: int) -> Tool:
     at = f"tools[{index}]"
     if not isinstance(spec, Mapping):
-        raise _expected("an object", spec, at)
+        raise wrong_field(at, "an object", spec)
     if spec.get("type") != "function":
-        raise _expected('"function", the only kind of tool served here', spec.get("type"), f"{at}.type")
+        raise wrong_field(f"{at}.type", '"function", the only kind of tool served here', spec.get("type"))
     function = spec.get("function")
     if not isinstance(function, Mapping):
-        raise _expected("an object with name and parameters", function, f"{at}.function")
+        raise wrong_field(f"{at}.function", "an object with name and parameters", function)
     name, description = function.get("name"), function.get("description")
     if not (isinstance(name, str) and _NAME.fullmatch(name)):
-        raise _expected("1 to 64 of a-z, A-Z, 0-9, _ and -", name, f"{at}.function.name")
+        raise wrong_field(f"{at}.function.name", "1 to 64 of a-z, A-Z, 0-9, _ and -", name)
     if not (description is None or isinstance(description, str)):
-        raise _expected("a string", description, f"{at}.function.description")
+        raise wrong_field(f"{at}.function.description", "a string", description)
     strict = function.get("strict")
     if not (strict is None or isinstance(strict, bool)):
-        raise _expected("true or false", strict, f"{at}.function.strict")
+        raise wrong_field(f"{at}.function.strict", "true or false", strict)
     at_parameters = f"{at}.function.parameters"
     parameters = function.get("parameters")
     if parameters is None:
         parameters = _record({})
     if not isinstance(parameters, Mapping):
-        raise _expected("a JSON schema of an object", parameters, at_parameters)
+        raise wrong_field(at_parameters, "a JSON schema of an object", parameters)
     if parameters.get("type", "object") != "object":
-        raise _expected('"object"', parameters["type"], f"{at_parameters}.type")
+        raise wrong_field(f"{at_parameters}.type", '"object"', parameters["type"])
     schema = {"type": "object", **parameters}
     # Definitions of several tools share one root: the index keeps their names apart.
     core = normalise(_closed(schema), param=at_parameters, namespace=f"t{index}-")
@@ -197,14 +198,10 @@ def _parse_choice(
         return choice, None
     if not (isinstance(choice, Mapping) and choice.get("type") == "function"):
         spellings = 'none, auto, required or {"type":"function","function":{"name":…}}'
-        raise _expected(spellings, choice, "tool_choice")
+        raise wrong_field("tool_choice", spellings, choice)
     function = choice.get("function")
     name = function.get("name") if isinstance(function, Mapping) else None
     names = [tool.name for tool in tools]
     if name not in names:
-        raise _expected(f"the name of one of the tools ({', '.join(names)})", name, "tool_choice.function.name")
+        raise wrong_field("tool_choice.function.name", f"the name of one of the tools ({', '.join(names)})", name)
     return "named", name
-
-
-def _expected(what: str, came: Any, param: str) -> InvalidRequest:
-    return InvalidRequest(f"{param}: expected {what}; got {came!r:.80}.", param=param)

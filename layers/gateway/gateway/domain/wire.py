@@ -58,11 +58,19 @@ def _explain(error: ErrorDetails, expected: Mapping[str, str]) -> InvalidRequest
     param = json_path(location)
     if error["type"] == "missing":
         return InvalidRequest(f"'{param}' is required.", param=param)
+    # an entry of an array or of an object has a rule of its own, under `field.*`
     generic = ".".join(str(step) if isinstance(step, str) else "*" for step in location)
-    wanted = expected.get(generic) or expected.get(str(location[0]))
+    entry = f"{location[0]}.*" if len(location) > 1 else ""
+    wanted = expected.get(generic) or expected.get(entry) or expected.get(str(location[0]))
     if wanted is None:
         return InvalidRequest(f"'{param}': {error['msg']}, got {describe(error['input'])}.", param=param)
-    return InvalidRequest(f"'{param}' must be {wanted}, got {describe(error['input'])}.", param=param)
+    return wrong_field(param, wanted, error["input"])
+
+
+def wrong_field(param: str, wanted: str, came: Any) -> InvalidRequest:
+    """The refusal of a field that holds `came`, which is None where there is nothing, and may only be `wanted`."""
+    got = "nothing" if came is None else describe(came)
+    return InvalidRequest(f"'{param}' must be {wanted}, got {got}.", param=param)
 
 
 def json_path(location: tuple[int | str, ...]) -> str:

@@ -32,6 +32,7 @@ EXPECTED = {
     "endpoint": "'/v1/chat/completions' or '/v1/completions'",
     "completion_window": "'24h'",
     "metadata": "an object of at most 16 strings",
+    "metadata.*": "a string",
 }
 
 

@@ -36,6 +36,7 @@ class NewKey(WireModel):
 EXPECTED = {
     "name": "a string of 1 to 64 characters",
     "scopes": "an array of 'chat' and 'admin', at least one",
+    "scopes.*": "'chat' or 'admin'",
     "replaces": "the id of the key whose place the new one takes",
 }
 
