@@ -6,6 +6,7 @@ The standard library only: nothing heavy may delay the children or outlive them.
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 import signal
 import tempfile
@@ -13,6 +14,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 from queue import Empty
+from threading import Thread
 from types import FrameType
 from typing import Any
 from urllib.parse import urlsplit
@@ -26,6 +28,7 @@ from infra.local.greeting import greeting
 from infra.local.settings import Settings
 
 _PROGRESS_S = 3.0
+_LOOK_FOR_PARENT_S = 0.5
 # Requests under way get a second from uvicorn; all of it must be over in two.
 _SERVING_END_S = 1.4
 _BACKING_END_S = 0.4
@@ -44,6 +47,7 @@ def run(settings: Settings, outer: Mapping[str, str]) -> None:
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, ask_stop)
+    Thread(target=_stop_without, args=(os.getppid(), reports), name="parent", daemon=True).start()
     state = Path(tempfile.mkdtemp(prefix="studiolm-local-"))
     stack = _Stack(settings, state=state, environment=local_environment(outer), reports=reports)
     try:
@@ -54,6 +58,13 @@ def run(settings: Settings, outer: Mapping[str, str]) -> None:
     finally:
         stack.stop()
         shutil.rmtree(state, ignore_errors=True)
+
+
+def _stop_without(parent: int, reports: Reports) -> None:
+    """Ask for a stop when the process that started the command is gone: `make`, killed, tells nobody."""
+    while os.getppid() == parent:
+        time.sleep(_LOOK_FOR_PARENT_S)
+    reports.put((None, None))
 
 
 class _Stack:

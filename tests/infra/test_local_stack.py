@@ -101,11 +101,21 @@ run(replace(read_settings(os.environ), root=Path(sys.argv[1])), os.environ)
 """
 
 
+START_AND_WAIT = """
+import subprocess
+import sys
+
+command = subprocess.Popen([sys.executable, "-m", "infra.local"])
+print(f"COMMAND={command.pid}", flush=True)
+command.wait()
+"""
+
+
 class Stack:
     """A running command, with what it printed so far."""
 
-    def __init__(self, *, temporary: Path, root: Path = ROOT, **environment: str) -> None:
-        command = ["-m", "infra.local"] if root == ROOT else ["-c", RUN_PROJECT, str(root)]
+    def __init__(self, *, temporary: Path, root: Path = ROOT, program: str | None = None, **environment: str) -> None:
+        command = ["-m", "infra.local"] if program is None else ["-c", program, str(root)]
         self.process = subprocess.Popen(
             [sys.executable, *command],
             cwd=ROOT,
@@ -136,8 +146,8 @@ class Stack:
         [value] = [line.partition("=")[2] for line in self.lines if line.startswith(f"{name}=")]
         return value
 
-    def children(self) -> list[int]:
-        pid = self.process.pid
+    def children(self, of: int | None = None) -> list[int]:
+        pid = of or self.process.pid
         return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
     def finish(self) -> tuple[int, str]:
@@ -228,7 +238,7 @@ def test_handlers_get_their_events_and_nothing_outlives_a_killed_supervisor(
 ) -> None:
     temporary = tmp_path / "state"
     temporary.mkdir()
-    stacks.append(Stack(temporary=temporary, root=project))
+    stacks.append(Stack(temporary=temporary, root=project, program=RUN_PROJECT))
     stack = stacks[0].ready()
 
     seen = stack.get("/environment")
@@ -267,6 +277,18 @@ def test_handlers_get_their_events_and_nothing_outlives_a_killed_supervisor(
     stack.finish()
     assert eventually(lambda: all(map(is_gone, children)))
     assert eventually(lambda: list(temporary.iterdir()) == [])
+
+
+def test_nothing_outlives_the_process_that_started_the_command(stacks: list[Stack], tmp_path: Path) -> None:
+    stacks.append(Stack(temporary=tmp_path, program=START_AND_WAIT))
+    stack = stacks[0].ready()
+    command = int(stack.value("COMMAND"))
+    processes = [command, *stack.children(command)]
+    assert len(processes) == 5
+    stack.process.kill()
+    stack.finish()
+    assert eventually(lambda: all(map(is_gone, processes)))
+    assert list(tmp_path.iterdir()) == []
 
 
 def refused(stacks: list[Stack], temporary: Path, **environment: str) -> str:
