@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from html import escape
 
-from benchmarks.line_simulation import Seen, percentile
+from benchmarks.line_seen import Seen, percentile, waits
 
 _LEFT, _TOP, _WIDTH, _BAR, _GAP = 110, 70, 560, 9, 9
 _COLOURS = ("#9aa5b1", "#d1495b", "#2e7d6b")
@@ -14,7 +14,7 @@ _TITLE = "Wait for a slot, 95th percentile by account, seconds"
 
 def draw_waits(series: Mapping[str, Seen], *, most_s: float) -> str:
     """SVG with a group of bars for each account, one bar for each of the named runs."""
-    accounts = sorted({name for seen in series.values() for name in seen.waits_s}, key=_place)
+    accounts = max((seen.accounts for seen in series.values()), key=len)
     height = _TOP + len(accounts) * (len(series) * _BAR + _GAP) + 50
     scale = _WIDTH / most_s
     size = f"{_LEFT + _WIDTH + 70} {height}"
@@ -35,13 +35,8 @@ def draw_waits(series: Mapping[str, Seen], *, most_s: float) -> str:
         y = _TOP + row * (len(series) * _BAR + _GAP)
         parts.append(f'<text x="{_LEFT - 8}" y="{y + 18}" text-anchor="end">{escape(account)}</text>')
         for index, (seen, colour) in enumerate(zip(series.values(), _COLOURS, strict=True)):
-            waits = seen.waits_s.get(account, [])
-            width = max(0.5, percentile(waits, 95) * scale) if len(waits) > 1 else 0
+            waited = waits(seen.of(account))
+            width = max(0.5, percentile(waited, 95) * scale) if len(waited) > 1 else 0
             at = f'x="{_LEFT}" y="{y + index * _BAR}"'
             parts.append(f'<rect {at} width="{width:.1f}" height="{_BAR - 1}" fill="{colour}"/>')
     return "\n".join([*parts, "</svg>", ""])
-
-
-def _place(account: str) -> tuple[bool, int]:
-    number = account.rpartition(" ")[2]
-    return (not number.isdigit(), int(number) if number.isdigit() else 0)

@@ -7,23 +7,24 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field, fields
-from statistics import quantiles
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from gateway.application.queueing import Queue
+from gateway.application.upkeep import WatchModels
+from gateway.catalogue import load_catalogue
 from gateway.domain.errors import ServiceUnavailable
 from gateway.domain.line import Line, Waiter
 
+from benchmarks.line_seen import BURST, Fate, Seen
 from benchmarks.virtual_time import VirtualClock, run_virtually
 from tests.support.fake_lines import FakeLines
+from tests.support.fakes import FakeBus, FakeFleet
 
-MODEL = "model"
-WRITES = ("take", "join", "take_turn", "leave")
-READS = ("look",)
+MODEL = "smollm2-135m-instruct"
+UPKEEP_EVERY_S = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +40,7 @@ class Scene:
     crash_share: float = 0.01
     hold_s: float = 60.0
     wait_s: float = 20.0
+    waiting_per_slot: int = 4
     call_s: float = 0.005
     lasts_s: float = 3600.0
     burst_every_s: float = 300.0
@@ -46,31 +48,19 @@ class Scene:
     """Requests of one account within a second: as many as a pro account may have open."""
     seed: int = 20261123
 
-
-@dataclass(slots=True)
-class Seen:
-    """What came of it. `waits_s` are of requests that had a slot in the end; refused ones are counted apart."""
-
-    waits_s: dict[str, list[float]] = field(default_factory=dict)
-    refused: Counter[str] = field(default_factory=Counter)
-    asked: Counter[str] = field(default_factory=Counter)
-    calls: Counter[str] = field(default_factory=Counter)
-    most_running: int = 0
-    dead: int = 0
-    longest_dead_s: float = 0.0
-    """The longest that somebody waited beside a dead process's slot whose lease was over."""
-    left_over: int = 0
-    """Who held or waited when all was over."""
-
     @property
-    def steady_waits_s(self) -> list[float]:
-        """The waits of every account but the one that bursts."""
-        return [wait for account, waits in self.waits_s.items() if account != "burst" for wait in waits]
+    def bursts_s(self) -> list[float]:
+        """When the bursts begin."""
+        count = int((self.lasts_s - 1) // self.burst_every_s)
+        return [self.burst_every_s * (number + 1) for number in range(count)]
 
-    @property
-    def served(self) -> int:
-        """Requests that had a slot."""
-        return sum(len(waits) for waits in self.waits_s.values())
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Arrival:
+    at_s: float
+    account: str
+    served_s: float
+    crashes: bool
 
 
 class PlainLine(Line):
@@ -83,21 +73,22 @@ class PlainLine(Line):
 
 
 class RemoteLines:
-    """Lines a call away: each takes its time and is counted."""
+    """Lines a call away: each takes its time, is counted, and is told of before and after it."""
 
-    def __init__(self, lines: FakeLines, *, call_s: float, fair: bool, calls: Counter[str]) -> None:
+    def __init__(self, lines: FakeLines, *, call_s: float, fair: bool, told: Callable[..., None]) -> None:
         self._lines = lines
         self._call_s = call_s
         self._fair = fair
-        self._calls = calls
+        self._told = told
 
     def __getattr__(self, name: str) -> Any:
         operation = getattr(self._lines, name)
 
         async def call(*arguments: Any, **options: Any) -> Any:
-            self._calls[name] += 1
             await asyncio.sleep(self._call_s)
+            self._told(name, arguments, done=False)
             result = await operation(*arguments, **options)
+            self._told(name, arguments, done=True)
             if isinstance(result, Line) and not self._fair:
                 return PlainLine(**{each.name: getattr(result, each.name) for each in fields(Line)})
             return result
@@ -114,26 +105,43 @@ class Simulation:
         self._clock = VirtualClock(scene.seed)
         self._lines = FakeLines()
         self._seen = Seen()
-        remote: Any = RemoteLines(self._lines, call_s=scene.call_s, fair=fair, calls=self._seen.calls)
-        self._remote = remote
-        self._queue = Queue(remote, self._clock, wait_s=scene.wait_s)
+        self._remote: Any = RemoteLines(self._lines, call_s=scene.call_s, fair=fair, told=self._watch)
+        self._queue = Queue(self._remote, self._clock, wait_s=scene.wait_s, max_waiting_per_slot=scene.waiting_per_slot)
         self._running = 0
         self._dead_until: dict[str, float] = {}
+        self._idle_since_s = 0.0
 
     async def run(self) -> Seen:
         """Plays the scene to its end, and until the line is empty."""
-        scene = self._scene
-        await self._lines.describe(MODEL, status="ready", copies=1, slots=scene.slots)
-        self._lines.on_look = self._watch_dead
+        upkeep = self._upkeep()
+        await upkeep()
+        keeping = asyncio.create_task(self._keep(upkeep))
+        asked: dict[str, int] = {}
         async with asyncio.TaskGroup() as group:
-            for at_s, account, served_s in self._arrivals():
-                group.create_task(self._ask(at_s, account, served_s=served_s))
-        await self._sweep()
-        line = await self._lines.look(MODEL)
+            for arrival in self._arrivals():
+                asked[arrival.account] = asked.get(arrival.account, 0) + 1
+                group.create_task(self._ask(f"{arrival.account}/{asked[arrival.account]}", arrival))
+        await asyncio.sleep(self._scene.hold_s + UPKEEP_EVERY_S)
+        keeping.cancel()
+        line = self._line()
         self._seen.left_over = len(line.open) + len(line.waiting)
         return self._seen
 
-    def _arrivals(self) -> list[tuple[float, str, float]]:
+    def _upkeep(self) -> WatchModels:
+        """The model with one copy that has as many slots as the scene."""
+        catalogue = load_catalogue()
+        model = replace(catalogue.models[MODEL], slots_per_copy=self._scene.slots)
+        fleet = FakeFleet()
+        fleet.place(model, copies=1)
+        return WatchModels(replace(catalogue, models={MODEL: model}), fleet, self._remote, FakeBus(), self._clock)
+
+    async def _keep(self, upkeep: WatchModels) -> None:
+        while True:
+            await asyncio.sleep(UPKEEP_EVERY_S)
+            await upkeep()
+
+    def _arrivals(self) -> list[_Arrival]:
+        """Steady accounts first, so that they ask for the same with and without bursts."""
         scene = self._scene
         mean_s = (1 - scene.slow_share) * scene.service_s + scene.slow_share * scene.slow_s
         each_per_s = scene.load * scene.slots / mean_s / scene.steady_accounts
@@ -141,74 +149,70 @@ class Simulation:
         for number in range(scene.steady_accounts):
             at_s = self._random.expovariate(each_per_s)
             while at_s < scene.lasts_s:
-                arrivals.append((at_s, f"account {number + 1}", self._service_s()))
+                arrivals.append(self._arrival(at_s, f"account {number + 1}"))
                 at_s += self._random.expovariate(each_per_s)
-        at_s = scene.burst_every_s
-        while at_s < scene.lasts_s:
-            arrivals += [(at_s + self._random.random(), "burst", self._service_s()) for _ in range(scene.burst)]
-            at_s += scene.burst_every_s
-        return sorted(arrivals)
+        for begin_s in scene.bursts_s:
+            arrivals += [self._arrival(begin_s + self._random.random(), BURST) for _ in range(scene.burst)]
+        return sorted(arrivals, key=lambda arrival: arrival.at_s)
 
-    def _service_s(self) -> float:
-        mean_s = self._scene.slow_s if self._random.random() < self._scene.slow_share else self._scene.service_s
-        return min(self._scene.hold_s - 5, self._random.gammavariate(4, mean_s / 4))
-
-    async def _ask(self, at_s: float, account: str, *, served_s: float) -> None:
-        scene, seen = self._scene, self._seen
+    def _arrival(self, at_s: float, account: str) -> _Arrival:
+        scene = self._scene
+        mean_s = scene.slow_s if self._random.random() < scene.slow_share else scene.service_s
+        served_s = min(scene.hold_s - 5, self._random.gammavariate(4, mean_s / 4))
         crashes = self._random.random() < scene.crash_share
-        await asyncio.sleep(at_s)
-        seen.asked[account] += 1
-        request_id = f"{account}/{seen.asked[account]}"
+        return _Arrival(at_s=at_s, account=account, served_s=served_s, crashes=crashes)
+
+    async def _ask(self, request_id: str, arrival: _Arrival) -> None:
+        scene, seen = self._scene, self._seen
+        await asyncio.sleep(arrival.at_s)
+        fate = Fate(account=arrival.account, at_s=arrival.at_s, waited_s=0.0)
         try:
-            await self._queue.enter(MODEL, request_id=request_id, account_id=account, hold_s=scene.hold_s)
-        except ServiceUnavailable:
-            seen.refused[account] += 1
+            await self._queue.enter(MODEL, request_id=request_id, account_id=arrival.account, hold_s=scene.hold_s)
+        except ServiceUnavailable as refusal:
+            waited_s = self._clock.now_s() - arrival.at_s
+            told = {"refused": refusal.reason, "retry_after_s": refusal.retry_after_s}
+            seen.fates[request_id] = replace(fate, waited_s=waited_s, **told)
             return
-        now_s = self._clock.now_s()
-        seen.waits_s.setdefault(account, []).append(now_s - at_s)
+        seen.fates[request_id] = replace(fate, waited_s=self._clock.now_s() - arrival.at_s)
         self._running += 1
         seen.most_running = max(seen.most_running, self._running)
-        await asyncio.sleep(served_s)
+        await asyncio.sleep(arrival.served_s)
         self._running -= 1
-        if crashes:
+        if arrival.crashes:
             seen.dead += 1
-            self._dead_until[request_id] = (await self._lines.look(MODEL)).open[request_id].deadline_s
+            self._dead_until[request_id] = self._line().open[request_id].deadline_s
             return
         with suppress(ServiceUnavailable):
-            await self._remote.leave(MODEL, request_id, served_s=served_s)
+            await self._remote.leave(MODEL, request_id, served_s=arrival.served_s)
 
-    def _watch_dead(self) -> None:
-        """At each look: the slots that dead processes still hold past their lease, while somebody waits."""
-        line = self._lines._line(MODEL)
-        waiting_since_s = min((waiter.since_s for waiter in line.waiting.values()), default=self._clock.now_s())
+    def _line(self) -> Line:
+        return self._lines.line(MODEL)
+
+    def _watch(self, name: str, arguments: tuple[Any, ...], *, done: bool) -> None:
+        line, now_s = self._line(), self._clock.now_s()
+        if not done:
+            self._seen.calls[name] += 1
+            self._seen.idle_s += min(max(0, line.slots - len(line.open)), len(line.waiting)) * (
+                now_s - self._idle_since_s
+            )
+            self._idle_since_s = now_s
+            if name == "join":
+                self._seen.expected_s[arguments[1].request_id] = line.expected_wait_s()
+        elif name == "remove_dead":
+            self._watch_dead(line, now_s)
+
+    def _watch_dead(self, line: Line, now_s: float) -> None:
+        waiting_since_s = min((waiter.since_s for waiter in line.waiting.values()), default=now_s)
         for request_id, deadline_s in list(self._dead_until.items()):
-            if request_id not in line.open:
-                del self._dead_until[request_id]
+            if request_id in line.open:
                 continue
-            late_s = self._clock.now_s() - max(deadline_s, waiting_since_s)
-            self._seen.longest_dead_s = max(self._seen.longest_dead_s, late_s)
-
-    async def _sweep(self) -> None:
-        """What upkeep does every minute: at the end nobody is there who would meet the last dead."""
-        await asyncio.sleep(self._scene.hold_s)
-        line = await self._lines.look(MODEL)
-        await self._lines.remove_dead(line, now_s=self._clock.now_s())
+            del self._dead_until[request_id]
+            seen = self._seen
+            seen.longest_dead_s = max(seen.longest_dead_s, now_s - deadline_s)
+            late_s = now_s - max(deadline_s, waiting_since_s)
+            seen.longest_dead_before_a_waiter_s = max(seen.longest_dead_before_a_waiter_s, late_s)
 
 
 def simulate(scene: Scene, *, fair: bool = True) -> Seen:
     """What is seen of a scene, under the fair order or the plain one. The same each time."""
     return run_virtually(Simulation(scene, fair=fair).run())
-
-
-def percentile(values: list[float], percent: int) -> float:
-    """A percentile of at least two values, seconds."""
-    return quantiles(values, n=100, method="inclusive")[percent - 1]
-
-
-def calls_of_a_request(seen: Seen) -> Mapping[str, float]:
-    """Writes and reads of the model's item for each request that was served or refused."""
-    asked = sum(seen.asked.values())
-    return {
-        "writes": sum(seen.calls[name] for name in WRITES) / asked,
-        "reads": sum(seen.calls[name] for name in READS) / asked,
-    }

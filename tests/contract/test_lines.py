@@ -105,6 +105,21 @@ async def test_who_has_a_place_in_a_full_line_is_told_so_again(store: Store) -> 
     assert not await store.lines.join(model, waiter("b"), max_waiting=1)
 
 
+async def test_the_place_of_another_is_taken_in_a_full_line_and_only_once(store: Store) -> None:
+    model = await ready(store, slots=0)
+    for name in ("a", "b"):
+        await store.lines.join(model, waiter(name), max_waiting=2)
+    joined = await asyncio.gather(
+        *(store.lines.join(model, waiter(name), max_waiting=2, instead_of="b") for name in ("c", "d"))
+    )
+    assert sorted(joined) == [False, True]
+    (winner,) = [name for name, won in zip(("c", "d"), joined, strict=True) if won]
+    assert sorted((await store.lines.look(model)).waiting) == ["a", winner]
+    assert await store.lines.join(model, waiter(winner), max_waiting=2, instead_of="b"), "a repeat is told the same"
+    await store.lines.describe(model, status="warming", copies=0, slots=0)
+    assert not await store.lines.join(model, waiter("e"), max_waiting=2, instead_of="a")
+
+
 async def test_a_turn_makes_a_place_a_slot(store: Store) -> None:
     model = await ready(store, slots=1)
     await store.lines.join(model, waiter("a"), max_waiting=9)

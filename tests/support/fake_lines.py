@@ -23,28 +23,31 @@ class FakeLines:
 
     async def take(self, model: str, *, request_id: str, account_id: str, deadline_s: float) -> Line | None:
         await asyncio.sleep(0)
-        line = self._line(model)
+        line = self.line(model)
         if line.status == "ready" and len(line.open) < line.slots and not line.waiting:
             self._hold(line, request_id, account_id, deadline_s)
             return None
         return None if request_id in line.open else line
 
-    async def join(self, model: str, waiter: Waiter, *, max_waiting: int) -> bool:
+    async def join(self, model: str, waiter: Waiter, *, max_waiting: int, instead_of: str | None = None) -> bool:
         await asyncio.sleep(0)
-        line = self._line(model)
-        if line.status != "ready" or len(line.waiting) >= max_waiting:
+        line = self.line(model)
+        room = len(line.waiting) < max_waiting if instead_of is None else instead_of in line.waiting
+        if line.status != "ready" or not room:
             return waiter.request_id in line.waiting
+        if instead_of is not None:
+            line = _without(line, instead_of)
         self._lines[model] = replace(line, waiting={**line.waiting, waiter.request_id: waiter})
         return True
 
     async def look(self, model: str) -> Line:
         await asyncio.sleep(0)
         self.on_look()
-        return self._line(model)
+        return self.line(model)
 
     async def take_turn(self, model: str, waiter: Waiter, *, deadline_s: float) -> bool:
         await asyncio.sleep(0)
-        line = self._line(model)
+        line = self.line(model)
         free = line.status == "ready" and len(line.open) < line.slots
         if not free or waiter.request_id not in line.waiting:
             return waiter.request_id in line.open
@@ -54,20 +57,23 @@ class FakeLines:
 
     async def tidy(self, line: Line) -> None:
         await asyncio.sleep(0)
-        now = self._line(line.model)
+        now = self.line(line.model)
         if line.turns and not line.waiting:
-            self._lines[line.model] = replace(now, turns={})
+            now = replace(now, turns={})
         if line.served > SERVED_KEPT:
             self._served[line.model] = self._served[line.model][-(line.served // 2) :]
+        self._lines[line.model] = self._measured(now)
 
     async def leave(self, model: str, request_id: str, *, served_s: float | None = None) -> None:
         await asyncio.sleep(0)
-        line = self._line(model)
+        line = self.line(model)
         if request_id not in line.open and request_id not in line.waiting:
             return
+        line = _without(line, request_id)
         if served_s is not None:
             self._served.setdefault(model, []).append(served_s)
-        self._lines[model] = _without(line, request_id)
+            line = self._measured(line)
+        self._lines[model] = line
 
     async def want(self, model: str, *, now_s: float) -> None:
         await asyncio.sleep(0)
@@ -78,7 +84,7 @@ class FakeLines:
     async def remove_dead(self, line: Line, *, now_s: float) -> None:
         await asyncio.sleep(0)
         for entry in line.dead(now_s):
-            now = self._line(line.model)
+            now = self.line(line.model)
             place = now.waiting if isinstance(entry, Waiter) else now.open
             held = place.get(entry.request_id)
             if held is not None and held.deadline_s == entry.deadline_s:
@@ -86,14 +92,17 @@ class FakeLines:
 
     async def describe(self, model: str, *, status: ModelStatus, copies: int, slots: int) -> Line:
         await asyncio.sleep(0)
-        self._lines[model] = replace(self._line(model), status=status, copies=copies, slots=slots)
-        return self._line(model)
+        self._lines[model] = replace(self.line(model), status=status, copies=copies, slots=slots)
+        return self.line(model)
 
-    def _line(self, model: str) -> Line:
-        line = self._lines.get(model) or Line(
+    def line(self, model: str) -> Line:
+        """The line as it is, without a call."""
+        return self._lines.get(model) or Line(
             model=model, status="off", copies=0, slots=0, service_s=DEFAULT_SERVICE_S, open={}, waiting={}
         )
-        served = self._served.get(model)
+
+    def _measured(self, line: Line) -> Line:
+        served = self._served.get(line.model)
         return replace(line, service_s=sum(served) / len(served), served=len(served)) if served else line
 
     def _hold(self, line: Line, request_id: str, account_id: str, deadline_s: float) -> None:

@@ -108,8 +108,52 @@ def test_a_burst_of_one_account_stands_behind_the_first_request_of_an_account_th
 
 @given(lines())
 def test_no_more_waiters_have_their_turn_than_slots_are_free(line: Line) -> None:
-    turns = [name for name in line.waiting if line.is_turn_of(name, NOW_S)]
+    turns = [name for name in line.waiting if line.ahead_of(name, NOW_S) == 0]
     assert len(turns) == min(len(line.order(NOW_S)), max(0, line.slots - len(line.open)))
+
+
+@given(lines())
+def test_as_many_slots_have_to_come_free_as_stand_before_a_waiter(line: Line) -> None:
+    free = max(0, line.slots - len(line.open))
+    ahead = [line.ahead_of(waiter.request_id, NOW_S) for waiter in line.order(NOW_S)]
+    assert ahead == [max(0, place + 1 - free) for place in range(len(ahead))]
+    dead = [name for name, waiter in line.waiting.items() if waiter.deadline_s <= NOW_S]
+    assert [line.ahead_of(name, NOW_S) for name in [*dead, "never came"]] == [None] * (len(dead) + 1)
+
+
+def test_who_is_next_looks_oftenest_and_nobody_without_end() -> None:
+    busy = line(waiting=[], holding=[], slots=8, service_s=6)
+    looks = [busy.look_again_s(ahead) for ahead in range(40)]
+    assert looks == sorted(looks)
+    assert (looks[0], looks[4], looks[-1]) == pytest.approx((0.3, 0.75, 1.0))
+    assert line(waiting=[], holding=[], slots=0, service_s=0.1).look_again_s(1) == 0.1
+
+
+@given(lines(), st.sampled_from(NAMES), st.sampled_from([INTERACTIVE, QUEUED]))
+def test_a_newcomer_to_a_full_line_takes_the_place_of_the_last_that_stands_behind_it(
+    line: Line, account: str, rank: int
+) -> None:
+    newcomer = Waiter(request_id="new", account_id=account, since_s=NOW_S, deadline_s=NOW_S + 20, rank=rank)
+    after = replace(line, waiting={**line.waiting, "new": newcomer}).order(NOW_S)
+    displaced = line.displaced_by(newcomer, NOW_S)
+    assert displaced == (None if after[-1] == newcomer else after[-1])
+    if displaced is not None and displaced.rank == rank:
+        assert displaced.account_id != account, "nobody makes room for its own account's later request"
+
+
+def test_a_full_line_of_one_account_makes_room_for_another_and_not_for_its_own() -> None:
+    burst = line(waiting=[waiter(f"ann{number}", since_s=number) for number in range(4)], holding=[], slots=1)
+    displaced = burst.displaced_by(waiter("ben1", since_s=NOW_S), NOW_S)
+    assert displaced is not None
+    assert displaced.request_id == "ann3"
+    assert burst.displaced_by(waiter("ann9", since_s=NOW_S), NOW_S) is None
+
+
+def test_queued_work_makes_room_for_any_interactive_request() -> None:
+    waiting = [waiter("ann1", since_s=1), waiter("job1", since_s=2, rank=QUEUED)]
+    displaced = line(waiting=waiting, holding=[], slots=1).displaced_by(waiter("ann2", since_s=3), NOW_S)
+    assert displaced is not None
+    assert displaced.request_id == "job1"
 
 
 def test_the_order_does_not_depend_on_how_the_item_lists_its_waiters() -> None:
@@ -131,7 +175,7 @@ def test_a_dead_holder_weighs_nothing_on_its_account() -> None:
 
 def test_a_dead_holder_keeps_its_slot_until_it_is_removed() -> None:
     full = line(waiting=[waiter("ann1", since_s=1)], holding=[holder("ben1", deadline_s=NOW_S)], slots=1)
-    assert not full.is_turn_of("ann1", NOW_S)
+    assert full.ahead_of("ann1", NOW_S) == 1
     assert [entry.request_id for entry in full.dead(NOW_S)] == ["ben1"]
 
 

@@ -104,6 +104,24 @@ async def test_a_full_line_refuses_at_once() -> None:
     assert await desk.waiters() == []
 
 
+async def test_a_full_line_of_one_account_gives_its_last_place_to_another() -> None:
+    desk = await Desk(slots=1, max_waiting_per_slot=2, wait_s=1000).open()
+    await desk.enter("ann1")
+    entering = [asyncio.create_task(desk.enter(name)) for name in ("ann2", "ann3")]
+    await desk.wait_until_waiting(2)
+    other = asyncio.create_task(desk.enter("ben1"))
+    with pytest.raises(ServiceUnavailable) as caught:
+        await entering[1]
+    assert caught.value.reason == "line_full"
+    assert caught.value.retry_after_s is not None
+    assert sorted(await desk.waiters()) == ["ann2", "ben1"]
+    await desk.lines.leave(MODEL, "ann1")
+    await other
+    await desk.lines.leave(MODEL, "ben1")
+    await entering[0]
+    assert await desk.waiters() == []
+
+
 @pytest.mark.parametrize(("status", "reason"), [("warming", "model_warming"), ("off", "model_off")])
 async def test_a_model_without_copies_refuses_at_once(status: ModelStatus, reason: str) -> None:
     desk = Desk(slots=1)

@@ -122,8 +122,11 @@ class Lines(Protocol):
         """
         ...
 
-    async def join(self, model: str, waiter: Waiter, *, max_waiting: int) -> bool:
-        """Takes a place in the line unless it is full; tells whether the request has one then."""
+    async def join(self, model: str, waiter: Waiter, *, max_waiting: int, instead_of: str | None = None) -> bool:
+        """Takes a place in the line unless it is full; tells whether the request has one then.
+
+        With `instead_of`, takes the place of that request, if it still waits.
+        """
         ...
 
     async def look(self, model: str) -> Line:

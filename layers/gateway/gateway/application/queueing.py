@@ -9,12 +9,12 @@ from typing import TypeVar
 
 from gateway.application.ports import Clock, Lines
 from gateway.domain.errors import GatewayError
-from gateway.domain.line import INTERACTIVE, WANT_AGAIN_S, Line, Waiter, waited_too_long
+from gateway.domain.line import INTERACTIVE, WANT_AGAIN_S, Line, Waiter, line_full, waited_too_long
 
 Result = TypeVar("Result")
 
-POLL_S = (0.2, 1.0)
-"""A waiter looks this often: quick at first, slower as it waits; a look is one consistent read of the item."""
+JOIN_ATTEMPTS = 3
+"""Newcomers at once may mean the same place of a full line; one of them gets it, the others look again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,15 +45,10 @@ class Queue:
         if line.dead(now_s):
             await self.lines.remove_dead(line, now_s=now_s)
             line = await self.lines.look(model)
-        await self._refuse(line, now_s=now_s)
         waiter = Waiter(
             request_id=request_id, account_id=account_id, since_s=now_s, deadline_s=now_s + self.wait_s + 5, rank=rank
         )
-        joining = self.lines.join(model, waiter, max_waiting=self._max_waiting(line))
-        if not await self._or_leave(joining, model=model, request_id=request_id):
-            line = await self.lines.look(model)
-            await self._refuse(line, now_s=now_s)
-            raise waited_too_long(line)
+        await self._or_leave(self._join(line, waiter, now_s=now_s), model=model, request_id=request_id)
         waiting = self._wait(waiter, model=model, until_s=now_s + self.wait_s, hold_s=hold_s)
         await self._or_leave(waiting, model=model, request_id=request_id)
 
@@ -70,23 +65,37 @@ class Queue:
                 await self.lines.leave(model, request_id)
             raise
 
+    async def _join(self, line: Line, waiter: Waiter, *, now_s: float) -> None:
+        """Returns when the request has a place. In a full line it takes the last one's, if it stands before it."""
+        most = self._max_waiting(line)
+        for _ in range(JOIN_ATTEMPTS):
+            last = line.displaced_by(waiter, now_s) if len(line.waiting) >= most else None
+            if last is None:
+                await self._refuse(line, now_s=now_s)
+            if await self.lines.join(
+                line.model, waiter, max_waiting=most, instead_of=last.request_id if last is not None else None
+            ):
+                return
+            line = await self.lines.look(line.model)
+        await self._refuse(line, now_s=now_s)
+        raise line_full(line)
+
     async def _wait(self, waiter: Waiter, *, model: str, until_s: float, hold_s: float) -> None:
-        shortest_s, longest_s = POLL_S
-        pause_s = shortest_s
         while True:
             line = await self.lines.look(model)
             now_s = self.clock.now_s()
+            ahead = line.ahead_of(waiter.request_id, now_s)
             if line.dead(now_s):
                 await self.lines.remove_dead(line, now_s=now_s)
-            elif line.is_turn_of(waiter.request_id, now_s):
-                if await self.lines.take_turn(model, waiter, deadline_s=now_s + hold_s):
-                    return
             elif line.status != "ready":
                 await self._refuse(line, now_s=now_s)
+            elif ahead is None:
+                raise line_full(line)
+            elif ahead == 0 and await self.lines.take_turn(model, waiter, deadline_s=now_s + hold_s):
+                return
             if now_s >= until_s:
                 raise waited_too_long(line)
-            await self.clock.sleep(pause_s * (0.5 + self.clock.jitter()))
-            pause_s = min(longest_s, pause_s * 1.5)
+            await self.clock.sleep(line.look_again_s(ahead or 0) * (0.5 + self.clock.jitter()))
 
     def _max_waiting(self, line: Line) -> int:
         return max(1, line.slots * self.max_waiting_per_slot)

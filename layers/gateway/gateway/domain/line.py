@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import ceil
 from typing import Literal
 
@@ -24,6 +24,8 @@ WANTED_FOR_S = 600
 """Who asked for a model without copies, and was told to retry, is taken to want it for so long."""
 WANT_AGAIN_S = 30
 """A want is noted no more often: it is a write on the model's item."""
+LOOK_S = (0.1, 1.0)
+"""A waiter looks away for no shorter and no longer; a look is one consistent read of the item."""
 INTERACTIVE = 0
 QUEUED = 1
 
@@ -100,10 +102,31 @@ class Line:
             held[account] += 1
         return [turn[-1] for turn in sorted(turns, key=lambda turn: turn[:-1])]
 
-    def is_turn_of(self, request_id: str, now_s: float) -> bool:
-        """Whether this waiter may take a slot now."""
-        free = self.slots - len(self.open)
-        return any(waiter.request_id == request_id for waiter in self.order(now_s)[: max(0, free)])
+    def ahead_of(self, request_id: str, now_s: float) -> int | None:
+        """How many slots must come free before it is this waiter's turn: 0 where it is. None for no living waiter."""
+        free = max(0, self.slots - len(self.open))
+        for place, waiter in enumerate(self.order(now_s)):
+            if waiter.request_id == request_id:
+                return max(0, place + 1 - free)
+        return None
+
+    def look_again_s(self, ahead: int) -> float:
+        """How long a waiter before whom so many slots have to come free may look away.
+
+        A free slot that its next holder has not seen is idle: who is next looks away for a twentieth of a slot's time,
+        who stands further back for a quarter of the time that its turn will take to come.
+        """
+        shortest_s, longest_s = LOOK_S
+        share = max(1 / 20, ahead / (4 * max(1, self.slots)))
+        return min(longest_s, max(shortest_s, self.service_s * share))
+
+    def displaced_by(self, newcomer: Waiter, now_s: float) -> Waiter | None:
+        """Who gives its place in a full line to a newcomer: the last of all, or None where that is the newcomer itself.
+
+        So a burst of one account can't fill the line against the others: it is its own last ones that go.
+        """
+        last = replace(self, waiting={**self.waiting, newcomer.request_id: newcomer}).order(now_s)[-1]
+        return None if last.request_id == newcomer.request_id else last
 
     def expected_wait_s(self) -> int:
         """Whole seconds until a newcomer would have a slot, from the recent service time; at least 1."""
@@ -114,13 +137,7 @@ class Line:
         """Why a newcomer can't even wait, or None where it may join the line."""
         if self.status != "ready":
             return not_ready(self.model, self.status)
-        if len(self.waiting) >= max_waiting:
-            return ServiceUnavailable(
-                f"All {self.slots} places of the model are taken and {len(self.waiting)} requests wait for one.",
-                reason="line_full",
-                retry_after_s=self.expected_wait_s(),
-            )
-        return None
+        return line_full(self) if len(self.waiting) >= max_waiting else None
 
 
 def not_ready(model: str, status: ModelStatus) -> ServiceUnavailable:
@@ -137,6 +154,15 @@ def not_ready(model: str, status: ModelStatus) -> ServiceUnavailable:
         "on AWS deploy its endpoint.",
         reason="model_off",
         retry_after_s=OFF_RETRY_S,
+    )
+
+
+def line_full(line: Line) -> ServiceUnavailable:
+    """The refusal of a request for which the line has no place, or no longer."""
+    return ServiceUnavailable(
+        f"All {line.slots} places of the model are taken and {len(line.waiting)} requests wait for one.",
+        reason="line_full",
+        retry_after_s=line.expected_wait_s(),
     )
 
 

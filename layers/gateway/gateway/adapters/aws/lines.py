@@ -40,17 +40,18 @@ class DynamoLines:
             return None if request_id in line.open else line
         return None
 
-    async def join(self, model: str, waiter: Waiter, *, max_waiting: int) -> bool:
+    async def join(self, model: str, waiter: Waiter, *, max_waiting: int, instead_of: str | None = None) -> bool:
         """See `ports.Lines.join`."""
+        update, condition = "SET #line.#rid = :waiter", "#state = :ready AND size(#line) < :most"
+        names = {"#line": _NAMES["#line"], "#rid": waiter.request_id, "#state": "state"}
+        values = {":waiter": _waiter(waiter), ":ready": text("ready"), ":most": number(max_waiting)}
+        if instead_of is not None:
+            update += " REMOVE #line.#other"
+            condition = "#state = :ready AND attribute_exists(#line.#other)"
+            names["#other"] = instead_of
+            del values[":most"]
         try:
-            await self._update(
-                model,
-                "SET #line.#rid = :waiter",
-                "#state = :ready AND size(#line) < :most",
-                names={**_NAMES, "#rid": waiter.request_id, "#state": "state"},
-                values={":waiter": _waiter(waiter), ":ready": text("ready"), ":most": number(max_waiting)},
-                unused=("#open",),
-            )
+            await self._update(model, update, condition, names=names, values=values)
         except ConditionFailed as failure:
             return waiter.request_id in _line(model, failure.item).waiting
         return True
@@ -184,7 +185,6 @@ class DynamoLines:
         *,
         names: Mapping[str, str],
         values: Mapping[str, Value],
-        unused: tuple[str, ...] = (),
     ) -> None:
         arguments: dict[str, Any] = {"ExpressionAttributeValues": dict(values)} if values else {}
         try:
@@ -192,7 +192,7 @@ class DynamoLines:
                 Key=model_key(model),
                 UpdateExpression=update,
                 ConditionExpression=condition,
-                ExpressionAttributeNames={name: value for name, value in names.items() if name not in unused},
+                ExpressionAttributeNames=dict(names),
                 **arguments,
             )
         except TableUnavailable:
