@@ -54,6 +54,7 @@ def deployment() -> Iterator[Deployment]:
             patch.setenv(name, value)
         template = load_template(ROOT / "template.yaml", region=REGION, account_id="123456789012", stack_name=STACK)
         resources = Resources(template, stack_name=STACK)
+        resources.make_all()
         table, queue_url = resources.reference("Table"), resources.reference("OutboxQueue")
         botocore.session.get_session().create_client("cloudformation").create_stack(
             StackName=STACK,

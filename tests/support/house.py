@@ -88,7 +88,7 @@ async def build_house(
         lines=faulty_lines,
         queue=Queue(faulty_lines, clock, wait_s=WAIT_S),
         engine=faults.on(engine),
-        search=WebSearch(search, clock),
+        search=WebSearch(search, clock, budget_usd=1.0),
         load_images=LoadImages(lambda: web or no_web()),
         settle=Settle(ledger, faults.on(outbox)),
         bus=bus,

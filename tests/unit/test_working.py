@@ -218,6 +218,20 @@ async def test_a_large_request_and_a_large_answer_lie_in_the_bucket() -> None:
     assert shown["result_url"].startswith("https://blobs.test/jobs/")
 
 
+async def test_a_job_that_fails_as_nobody_foresaw_runs_when_its_message_comes_again() -> None:
+    works = await build_works(answers=1)
+    job = await works.submit(body={**REQUEST, "ignored": "x" * 200_000})
+    lost, works.blobs.kept = dict(works.blobs.kept), {}
+    for _ in range(2):
+        with pytest.raises(KeyError):
+            await works.run_job(job.ref)
+        assert (await works.job(job.ref)).status == "queued"
+    works.blobs.kept.update(lost)
+    assert await works.run_job(job.ref) is not None
+    assert (await works.job(job.ref)).status == "succeeded"
+    assert len(works.house.settled()) == 1
+
+
 async def test_a_message_that_names_no_job_is_let_go() -> None:
     works = await build_works()
     job = await works.submit()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from dataclasses import dataclass
 
 from pydantic_core import to_json
@@ -63,6 +64,11 @@ class RunJob:
             await self._later(job, error.retry_after_s or 0)
         except GatewayError as error:
             await self._end(job, claim, "failed", error)
+        except Exception:
+            # the message comes again, and must not find the job held by whoever failed with it
+            with suppress(GatewayError):
+                await self.jobs.release(ref, claim=claim)
+            raise
         return None
 
     async def _order(self, job: Job) -> Order:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated
 
 import typer
 
+from gateway.adapters.aws.dead_letters import Redriven
 from gateway.bootstrap import Gateway
 from gateway.cli.accounts import AsJson
 from gateway.cli.connection import run
@@ -33,7 +35,10 @@ def redrive(
 ) -> None:
     """Send the messages of a dead-letter queue back to where they came from. Mend the cause first."""
 
-    async def send_back(gateway: Gateway) -> int:
+    async def send_back(gateway: Gateway) -> Redriven:
         return await gateway.dead_letters.redrive(await gateway.dead_letters.find(name))
 
-    print(f"MOVED={run(context, send_back)}")
+    done = run(context, send_back)
+    print(f"MOVED={done.moved}", f"LEFT={done.left}", sep="\n")
+    if done.left:
+        print("What is left was in no queue before: it is an event that a function could not handle.", file=sys.stderr)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from gateway.adapters.aws.clients import Clients
+from gateway.adapters.aws.queues import QUEUE_ATTRIBUTE
 from gateway.adapters.aws.threads import call
 from gateway.domain.errors import NotFound
 
@@ -26,6 +28,14 @@ class DeadLetterQueue:
     messages: int
     sources: tuple[str, ...]
     """The URLs of the queues whose messages end here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Redriven:
+    """What a redrive did: messages sent back, and those left because nothing tells where they came from."""
+
+    moved: int
+    left: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,17 +60,17 @@ class DeadLetters:
         names = ", ".join(queue.name for queue in queues) or "none"
         raise NotFound(f"There is no dead-letter queue {name!r:.100}; there are: {names}.")
 
-    async def redrive(self, queue: DeadLetterQueue) -> int:
-        """Sends the messages that are there now back to where they came from; returns how many went.
+    async def redrive(self, queue: DeadLetterQueue) -> Redriven:
+        """Sends the messages that are there now back to where they came from.
 
         Each is sent before it is deleted: one that is interrupted comes twice, which every handler of ours bears.
         """
-        moved = 0
-        while moved < queue.messages:
+        moved = left = 0
+        while moved + left < queue.messages:
             answer = await self._call(
                 "receive_message",
                 QueueUrl=queue.url,
-                MaxNumberOfMessages=min(_AT_ONCE, queue.messages - moved),
+                MaxNumberOfMessages=min(_AT_ONCE, queue.messages - moved - left),
                 VisibilityTimeout=_HIDDEN_S,
                 MessageAttributeNames=["All"],
                 MessageSystemAttributeNames=["All"],
@@ -69,19 +79,22 @@ class DeadLetters:
             if not messages:
                 break
             for message in messages:
-                await self._send_back(queue, message)
+                source = _source_of(queue, message)
+                if source is None:
+                    left += 1
+                    continue
+                await self._send_back(source, message)
                 await self._call("delete_message", QueueUrl=queue.url, ReceiptHandle=message["ReceiptHandle"])
                 moved += 1
-        return moved
+        return Redriven(moved, left)
 
-    async def _send_back(self, queue: DeadLetterQueue, message: Mapping[str, Any]) -> None:
+    async def _send_back(self, source: str, message: Mapping[str, Any]) -> None:
         attributes = message.get("Attributes", {})
         optional: dict[str, Any] = {}
         if "MessageGroupId" in attributes:
             optional["MessageGroupId"] = attributes["MessageGroupId"]
         if "MessageAttributes" in message:
             optional["MessageAttributes"] = message["MessageAttributes"]
-        source = _source_of(queue, attributes)
         await self._call("send_message", QueueUrl=source, MessageBody=message["Body"], **optional)
 
     async def _describe(self, url: str) -> DeadLetterQueue:
@@ -99,13 +112,27 @@ class DeadLetters:
         return answer
 
 
-def _source_of(queue: DeadLetterQueue, attributes: Mapping[str, str]) -> str:
-    """Where a message came from: SQS notes it on the message; a queue with one source needs no note."""
-    noted = attributes.get(_SOURCE, "").rpartition(":")[2]
+def _source_of(queue: DeadLetterQueue, message: Mapping[str, Any]) -> str | None:
+    """The queue that a message came from, or None where nothing tells it.
+
+    SQS notes it on what it moved itself, we on what queues with one dead-letter queue in common get; with only one
+    source there is no other, but for events that Lambda put there: they never were in a queue.
+    """
+    noted = message.get("Attributes", {}).get(_SOURCE, "").rpartition(":")[2]
+    told = message.get("MessageAttributes", {}).get(QUEUE_ATTRIBUTE, {}).get("StringValue", "")
     for url in queue.sources:
-        if _name(url) == noted or len(queue.sources) == 1:
+        if _name(url) == (noted or told):
             return url
-    raise NotFound(f"A message of {queue.name} does not say which queue it came from.")
+    return queue.sources[0] if len(queue.sources) == 1 and not _is_failed_event(message["Body"]) else None
+
+
+def _is_failed_event(body: str) -> bool:
+    """Whether this is Lambda's record of an event whose function failed, which wraps the event."""
+    try:
+        record = json.loads(body)
+    except ValueError:
+        return False
+    return isinstance(record, dict) and "requestPayload" in record
 
 
 def _name(url: str) -> str:

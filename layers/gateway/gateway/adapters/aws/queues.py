@@ -21,6 +21,8 @@ LONGEST_DELAY_S = 900
 """SQS's limit for DelaySeconds."""
 BATCH_SIZE = 10
 """SQS's limit for entries of one SendMessageBatch."""
+QUEUE_ATTRIBUTE = "queue"
+"""The message attribute with the name of the queue that a message was sent to."""
 
 JOB_REFS: TypeAdapter[JobRef] = TypeAdapter(JobRef)
 STEPS: TypeAdapter[BatchStep] = TypeAdapter(BatchStep)
@@ -38,15 +40,19 @@ class SqsJobQueue:
 
     async def send_job(self, model: Model, ref: JobRef, *, delay_s: int = 0) -> None:
         """See `ports.JobQueue.send_job`."""
-        entry = _job_entry(ref, "0", delay_s=delay_s)
+        url = self._jobs_url(model)
+        entry = _job_entry(ref, "0", url=url, delay_s=delay_s)
         del entry["Id"]
-        await self._send(self._jobs_url(model), **entry)
+        await self._send(url, **entry)
 
     async def send_jobs(self, model: Model, refs: Sequence[JobRef]) -> None:
         """See `ports.JobQueue.send_jobs`."""
+        url = self._jobs_url(model)
         for start in range(0, len(refs), BATCH_SIZE):
-            entries = [_job_entry(ref, str(index)) for index, ref in enumerate(refs[start : start + BATCH_SIZE])]
-            answer = await self._call("send_message_batch", QueueUrl=self._jobs_url(model), Entries=entries)
+            entries = [
+                _job_entry(ref, str(index), url=url) for index, ref in enumerate(refs[start : start + BATCH_SIZE])
+            ]
+            answer = await self._call("send_message_batch", QueueUrl=url, Entries=entries)
             if answer.get("Failed"):
                 raise _unavailable()
 
@@ -73,11 +79,13 @@ class SqsJobQueue:
         return answer
 
 
-def _job_entry(ref: JobRef, id_: str, *, delay_s: int = 0) -> dict[str, Any]:
-    # the message group makes a standard queue fair: one account's backlog does not delay another's messages
+def _job_entry(ref: JobRef, id_: str, *, url: str, delay_s: int = 0) -> dict[str, Any]:
+    # The message group makes a standard queue fair: one account's backlog does not delay another's messages. The
+    # queues of all models share one for dead letters; the attribute leads them back.
     return {
         "Id": id_,
         "MessageBody": JOB_REFS.dump_json(ref).decode(),
+        "MessageAttributes": {QUEUE_ATTRIBUTE: {"DataType": "String", "StringValue": url.rpartition("/")[2]}},
         "MessageGroupId": ref.account_id,
         "DelaySeconds": _delay(delay_s),
     }
