@@ -55,6 +55,7 @@ from gateway.entrypoints.observability import Telemetry, start_logging
 
 if TYPE_CHECKING:
     from gateway.application.ports import Web
+    from gateway.application.staging import Progress, StageWeights
     from gateway.entrypoints.events.callback import CallbackHandler
     from gateway.entrypoints.events.intake import IntakeHandler
     from gateway.entrypoints.events.outbox import OutboxHandler
@@ -273,6 +274,15 @@ class Gateway:
             finish=self.finish_batch,
             files=self.files,
         )
+
+    def stage_weights(self, *, bucket: str, hub_url: str, hub_token: str | None, progress: Progress) -> StageWeights:
+        """What puts weights from a hub into a bucket."""
+        from gateway.adapters.aws.weights import S3WeightsBucket  # noqa: PLC0415
+        from gateway.adapters.hub import HuggingFaceHub  # noqa: PLC0415
+        from gateway.application.staging import StageWeights  # noqa: PLC0415
+
+        hub = HuggingFaceHub(base_url=hub_url, token=hub_token)
+        return StageWeights(hub, S3WeightsBucket(self.clients, bucket), progress)
 
     @cached_property
     def telemetry(self) -> Telemetry:

@@ -13,6 +13,7 @@ import typer
 from botocore.exceptions import BotoCoreError, ClientError
 
 from gateway.adapters.aws.clients import Clients
+from gateway.application.staging import CannotStage
 from gateway.bootstrap import Gateway
 from gateway.cli.failures import CannotConnect, explain
 from gateway.cli.local_stack import read_record, record_path
@@ -83,15 +84,24 @@ def read_outputs(stack: str) -> dict[str, str]:
 
 
 def run(context: typer.Context, work: Callable[[Gateway], Awaitable[Result]]) -> Result:
-    """What `work` makes of the chosen deployment; a known failure ends the command with one sentence and exit code 1.
+    """What `work` makes of the chosen deployment; see `connected`."""
+    with connected(context) as gateway:
+        return asyncio.run(_do(work, gateway))
 
-    botocore reads the environment, so for as long as the work takes the process has the one that the options describe.
+
+@contextmanager
+def connected(context: typer.Context, *, stack: bool = True) -> Iterator[Gateway]:
+    """The chosen deployment's gateway; a known failure ends the command with one sentence and exit code 1.
+
+    Where `stack` is false, nobody is asked for the names of its resources: the command has no use for them.
+    botocore reads the environment, so until the end of the block the process has the one that the options describe.
     """
     connection: Connection = context.obj
     try:
         with _process_environment(connection.environment(os.environ)) as environment:
-            return asyncio.run(_do(work, Gateway(connection.settings(environment))))
-    except (CannotConnect, GatewayError, BotoCoreError, ClientError) as error:
+            nothing = Settings(table_name="", outbox_queue_url="", stack_name=connection.stack)
+            yield Gateway(connection.settings(environment) if stack else nothing)
+    except (CannotConnect, CannotStage, GatewayError, BotoCoreError, ClientError) as error:
         sentence = explain(error)
         if sentence is None:
             raise

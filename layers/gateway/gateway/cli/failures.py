@@ -18,6 +18,7 @@ from botocore.exceptions import (
 )
 from botocore.exceptions import ConnectionError as BotocoreConnectionError
 
+from gateway.application.staging import CannotStage
 from gateway.domain.errors import GatewayError
 
 _CREDENTIALS = (
@@ -66,6 +67,6 @@ def explain(error: Exception) -> str | None:
     if isinstance(error, ClientError):
         sentence = _CODES.get(error.response["Error"]["Code"])
         return sentence.format(operation=error.operation_name) if sentence else None
-    if isinstance(error, CannotConnect):
+    if isinstance(error, CannotConnect | CannotStage):
         return str(error)
     return next((sentence for kind, sentence in _BOTOCORE if isinstance(error, kind)), None)

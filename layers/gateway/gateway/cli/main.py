@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from gateway.cli import accounts, catalogue, dead_letters, keys, usage
+from gateway.cli import accounts, catalogue, dead_letters, keys, usage, weights
 from gateway.cli.connection import Connection
 
 DEFAULT_STACK = "studiolm"
@@ -24,6 +24,7 @@ app.add_typer(accounts.app, name="accounts")
 app.add_typer(keys.app, name="keys")
 app.command("usage")(usage.show)
 app.add_typer(catalogue.plans, name="plans")
+catalogue.models.command("stage")(weights.stage)
 app.add_typer(catalogue.models, name="models")
 app.add_typer(dead_letters.app, name="dlq")
 
