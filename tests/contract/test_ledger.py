@@ -259,11 +259,29 @@ async def test_a_request_that_runs_past_midnight_uses_the_day_it_was_admitted_in
 async def test_counters_of_days_and_minutes_gone_by_are_removed_at_settlement(store: Store) -> None:
     customer = await store.open()
     await store.ledger.settle(new_settlement(await admit(store, customer)))
-    lease = new_lease(customer, admitted_s=NOON_S + 86_400)
+    lease = new_lease(customer, admitted_s=NOON_S + 2 * 86_400)
     account = await store.ledger.admit(lease, key_hash=customer.key.hash)
     assert account.stale == (f"r{NOON_S // 60}", "t20261123")
     await store.ledger.settle(new_settlement(lease, stale=account.stale))
-    assert sorted(await store.counters(customer.account.id)) == [f"r{NOON_S // 60 + 1440}", "t20261124"]
+    assert sorted(await store.counters(customer.account.id)) == [f"r{NOON_S // 60 + 2880}", "t20261125"]
+
+
+@pytest.mark.parametrize(
+    ("wrong_by_s", "keeps"), [(86_400, {"t"}), (59, {"t", "r"}), (-59, {"t", "r"}), (-86_400, {"t", "r"})]
+)
+async def test_a_process_whose_clock_is_wrong_takes_no_counter_from_the_others(
+    store: Store, wrong_by_s: int, keeps: set[str]
+) -> None:
+    customer = await store.open(max_open_requests=9)
+    await store.ledger.settle(new_settlement(await admit(store, customer), prompt=600, completion=0))
+    before = await store.counters(customer.account.id)
+    lease = new_lease(customer, admitted_s=NOON_S + wrong_by_s)
+    account = await store.ledger.admit(lease, key_hash=customer.key.hash)
+    await store.ledger.settle(lost(lease, now_s=NOON_S))
+    await store.ledger.settle(new_settlement(await admit(store, customer), prompt=1, completion=0, stale=account.stale))
+    after = await store.counters(customer.account.id)
+    assert {name[0] for name in before.keys() & after.keys()} == keeps
+    assert after["t20261123"] == 601
 
 
 async def test_the_totals_of_a_day_are_the_sum_of_its_records(store: Store) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +12,7 @@ import pytest
 from gateway.adapters.aws.clients import Clients
 
 from infra.local.credentials import ACCOUNT_ID, REGION, STACK_NAME, local_environment
+from infra.local.functions import Function, read_functions
 from infra.local.moto_server import run_moto
 from infra.local.resources import Resources
 from infra.local.template import load_template
@@ -23,11 +24,12 @@ _SERVICES = ("dynamodb", "sqs", "sagemaker")
 
 @dataclass(frozen=True)
 class Aws:
-    """A running moto: `url` is its endpoint, the rest are names of what is in it."""
+    """A running moto: `url` is its endpoint, the rest are names of what is in it, and who works on that."""
 
     url: str
     table: str
     outbox_url: str
+    functions: Mapping[str, Function]
 
 
 @contextmanager
@@ -37,7 +39,10 @@ def run_aws() -> Iterator[Aws]:
         template = load_template(_TEMPLATE, region=REGION, account_id=ACCOUNT_ID, stack_name=STACK_NAME)
         resources = Resources(template, stack_name=STACK_NAME)
         resources.make_all()
-        yield Aws(url, resources.reference("Table"), resources.reference("OutboxQueue"))
+        functions = {
+            function.logical_id: function for function in read_functions(template, resources, root=_TEMPLATE.parent)
+        }
+        yield Aws(url, resources.reference("Table"), resources.reference("OutboxQueue"), functions)
 
 
 @contextmanager

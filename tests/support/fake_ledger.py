@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from gateway.application.ports import Clock
-from gateway.domain.admission import Account, KeyRecord, explain_denial, explain_refusal
+from gateway.domain.admission import Account, KeyRecord, explain_denial, explain_refusal, is_over
 from gateway.domain.errors import LeaseGone, RateLimited
 from gateway.domain.jobs import JobEnd
 from gateway.domain.usage import (
@@ -37,13 +37,13 @@ class Page:
     def view(self, now_s: float) -> Account:
         """The account at this moment."""
         tokens, requests = f"t{day_of(now_s)}", f"r{int(now_s) // 60}"
-        needed = {tokens, requests, *(f"t{lease.day}" for lease in self.open.values())}
+        needed = {f"t{lease.day}" for lease in self.open.values()}
         return replace(
             self.account,
             open=dict(self.open),
             tokens_today=self.counters[tokens],
             requests_this_minute=self.counters[requests],
-            stale=tuple(sorted(self.counters.keys() - needed)),
+            stale=tuple(sorted(name for name in self.counters.keys() - needed if is_over(name, now_s))),
             quota_told=self.quota_told,
         )
 

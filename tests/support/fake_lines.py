@@ -57,6 +57,8 @@ class FakeLines:
 
     async def tidy(self, line: Line) -> None:
         await asyncio.sleep(0)
+        if line.model not in self._lines:
+            return
         now = self.line(line.model)
         if line.turns and not line.waiting:
             now = replace(now, turns={})
@@ -84,11 +86,15 @@ class FakeLines:
     async def remove_dead(self, line: Line, *, now_s: float) -> None:
         await asyncio.sleep(0)
         for entry in line.dead(now_s):
-            now = self.line(line.model)
+            now, id_ = self.line(line.model), entry.request_id
             place = now.waiting if isinstance(entry, Waiter) else now.open
-            held = place.get(entry.request_id)
-            if held is not None and held.deadline_s == entry.deadline_s:
-                self._lines[line.model] = _without(now, entry.request_id)
+            if id_ not in place or place[id_].deadline_s != entry.deadline_s:
+                continue
+            if isinstance(entry, Waiter):
+                waiting = {other: waiter for other, waiter in now.waiting.items() if other != id_}
+                self._lines[line.model] = replace(now, waiting=waiting)
+            else:
+                self._lines[line.model] = replace(now, open={o: h for o, h in now.open.items() if o != id_})
 
     async def describe(self, model: str, *, status: ModelStatus, copies: int, slots: int) -> Line:
         await asyncio.sleep(0)

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from gateway.domain.errors import AuthenticationFailed, DailyQuotaReached, GatewayError, PermissionDenied, RateLimited
 from gateway.domain.plans import Limits
-from gateway.domain.usage import Lease, seconds_to_midnight
+from gateway.domain.usage import Lease, day_of, seconds_to_midnight
 
 Scope = Literal["chat", "admin"]
 
@@ -66,6 +66,17 @@ class Account:
     def dead_leases(self, now_s: float) -> list[Lease]:
         """Leases past their deadline: their process died."""
         return [lease for lease in self.open.values() if lease.deadline_s <= now_s]
+
+
+def is_over(counter: str, now_s: float) -> bool:
+    """Whether a counter of an account, `t20261123` of a day or `r29923600` of a minute, may be removed.
+
+    One of the day or minute before may not, nor one that is still to come: another process's clock can be behind or
+    ahead of ours, and the settlement that removes what its admission saw comes minutes later.
+    """
+    if counter.startswith("t"):
+        return counter[1:] < day_of(now_s - 86_400)
+    return int(counter[1:]) < int(now_s) // 60 - 1
 
 
 def estimate_prompt_tokens(text_bytes: int, *, messages: int) -> int:

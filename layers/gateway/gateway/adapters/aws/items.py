@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from gateway.domain.admission import Account, KeyRecord
+from gateway.domain.admission import Account, KeyRecord, is_over
 from gateway.domain.plans import Limits
 from gateway.domain.usage import Lease, day_of
 
@@ -156,7 +156,7 @@ def account_of(item: Item, *, now_s: float) -> Account:
     tokens, requests = tokens_attribute(now_s), requests_attribute(now_s)
     open_ = {rid: _lease(id_, rid, value) for rid, value in item["open"]["M"].items()}
     # the counter of a day gone by stays while a request of that day runs: its settlement still takes from it
-    needed = {tokens, requests, *(f"t{lease.day}" for lease in open_.values())}
+    needed = {f"t{lease.day}" for lease in open_.values()}
     return Account(
         id=id_,
         name=item["name"]["S"],
@@ -175,7 +175,9 @@ def account_of(item: Item, *, now_s: float) -> Account:
         open=open_,
         tokens_today=_optional(item, tokens) or 0,
         requests_this_minute=_optional(item, requests) or 0,
-        stale=tuple(sorted(name for name in item if _COUNTER.match(name) and name not in needed)),
+        stale=tuple(
+            sorted(name for name in item if _COUNTER.match(name) and is_over(name, now_s) and name not in needed)
+        ),
         quota_told=item["quota_told"]["S"] if "quota_told" in item else None,
     )
 
