@@ -1,4 +1,4 @@
-"""SageMaker's two faces on loopback: the runtime's invoke calls and the control plane's describe calls.
+"""SageMaker's two faces on loopback: the runtime's invoke calls, and the control plane of `components`.
 
 Each engine stands behind an endpoint with one inference component of the same name.
 """
@@ -7,15 +7,14 @@ from __future__ import annotations
 
 import json
 import re
-import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any
 from urllib.parse import unquote, urlsplit
 from uuid import uuid4
 
 from infra.local import event_stream
+from infra.local.components import Components
 from infra.local.credentials import ACCOUNT_ID, CREDENTIALS, REGION
 from infra.local.engine_plug import EngineAnswer, EnginePlug, Refusal, StreamFault
 from infra.local.http_server import Reply, Request
@@ -23,7 +22,6 @@ from infra.local.signature import SignatureCheck
 
 _INVOKE = re.compile(r"/endpoints/(?P<name>[^/]+)/(?P<how>invocations|invocations-response-stream)")
 _VARIANT = {"x-Amzn-Invoked-Production-Variant": "AllTraffic"}
-_PREFIX = f"arn:aws:sagemaker:{REGION}:{ACCOUNT_ID}"
 
 
 class SageMaker:
@@ -34,7 +32,7 @@ class SageMaker:
         self._signatures = SignatureCheck(
             CREDENTIALS, region=REGION, service="sagemaker", now=partial(datetime.now, UTC)
         )
-        self._started = time.time()
+        self._components = Components(engines)
 
     async def __call__(self, request: Request, reply: Reply) -> None:
         """Answer one request as AWS would."""
@@ -43,7 +41,7 @@ class SageMaker:
         try:
             self._signatures.verify(request)
             if target is not None:
-                await self._describe(target.removeprefix("SageMaker."), request, reply, request_id)
+                await self._control(target.removeprefix("SageMaker."), request, reply, request_id)
             else:
                 await self._invoke(request, reply, request_id)
         except Refusal as refusal:
@@ -78,48 +76,19 @@ class SageMaker:
             )
         if component != name:
             raise Refusal(400, "ValidationError", f"Inference Component {component} of account {ACCOUNT_ID} not found.")
+        if not self._components.in_service(name):
+            raise Refusal(
+                400,
+                "ValidationError",
+                "Inference Component has no capacity to process this request. ApplicationAutoScaling may be in-progress "
+                "(if configured) or try to increase the capacity by invoking UpdateInferenceComponentRuntimeConfig API.",
+            )
         return self._engines[name]
 
-    async def _describe(self, operation: str, request: Request, reply: Reply, request_id: dict[str, str]) -> None:
-        fields = json.loads(request.body)
-        if operation == "DescribeInferenceComponent":
-            description = self._inference_component(fields["InferenceComponentName"])
-        elif operation == "DescribeEndpoint":
-            description = self._endpoint(fields["EndpointName"])
-        else:
-            raise Refusal(400, "UnknownOperationException", "")
+    async def _control(self, operation: str, request: Request, reply: Reply, request_id: dict[str, str]) -> None:
+        answer = self._components.call(operation, json.loads(request.body))
         headers = request_id | {"Content-Type": "application/x-amz-json-1.1"}
-        await reply.send(200, headers, json.dumps(description).encode())
-
-    def _inference_component(self, name: str) -> dict[str, Any]:
-        arn = f"{_PREFIX}:inference-component/{name}"
-        if name not in self._engines:
-            raise Refusal(400, "ValidationException", f'Could not find inference component "{arn}".')
-        return {
-            "InferenceComponentName": name,
-            "InferenceComponentArn": arn,
-            "EndpointName": name,
-            "EndpointArn": f"{_PREFIX}:endpoint/{name}",
-            "VariantName": "AllTraffic",
-            "RuntimeConfig": {"DesiredCopyCount": 1, "CurrentCopyCount": 1},
-            "CreationTime": self._started,
-            "LastModifiedTime": self._started,
-            "InferenceComponentStatus": "InService",
-        }
-
-    def _endpoint(self, name: str) -> dict[str, Any]:
-        arn = f"{_PREFIX}:endpoint/{name}"
-        if name not in self._engines:
-            raise Refusal(400, "ValidationException", f'Could not find endpoint "{arn}".')
-        return {
-            "EndpointName": name,
-            "EndpointArn": arn,
-            "EndpointConfigName": name,
-            "EndpointStatus": "InService",
-            "ProductionVariants": [{"VariantName": "AllTraffic", "CurrentInstanceCount": 1, "DesiredInstanceCount": 1}],
-            "CreationTime": self._started,
-            "LastModifiedTime": self._started,
-        }
+        await reply.send(200, headers, json.dumps(answer).encode())
 
 
 async def _stream(answer: EngineAnswer, reply: Reply, headers: dict[str, str]) -> None:
