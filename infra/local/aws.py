@@ -21,6 +21,7 @@ def main(parent: Parent) -> None:
     from infra.local.pipes import read_pipes, start_pipes  # noqa: PLC0415
     from infra.local.resources import Resources  # noqa: PLC0415
     from infra.local.rules import make_rules  # noqa: PLC0415
+    from infra.local.schedules import start_schedules  # noqa: PLC0415
     from infra.local.seed import seed  # noqa: PLC0415
     from infra.local.template import load_template  # noqa: PLC0415
 
@@ -33,6 +34,7 @@ def main(parent: Parent) -> None:
         functions = read_functions(template, resources, root=root)
         make_rules([rule for function in functions for rule in function.rules])
         start_pipes(read_pipes(template, resources))
+        start_schedules()
         environment = {name: value for function in functions for name, value in function.environment.items()}
         api_key = seed({**os.environ, **environment}, order["api_key"])
         parent.report(

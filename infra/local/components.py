@@ -82,8 +82,7 @@ class Components:
             raise Refusal(400, "ValidationException", f'Cannot update in-progress inference component "{arn}".')
         copies.desired = wanted
         # a copy that goes is gone at once, one that comes has to start
-        if wanted < copies.current:
-            copies.current = wanted
+        copies.current = min(copies.current, wanted)
         copies.ready_at = self._clock() + COPY_STARTS_IN_S
         return {"InferenceComponentArn": arn}
 

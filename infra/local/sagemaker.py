@@ -80,8 +80,9 @@ class SageMaker:
             raise Refusal(
                 400,
                 "ValidationError",
-                "Inference Component has no capacity to process this request. ApplicationAutoScaling may be in-progress "
-                "(if configured) or try to increase the capacity by invoking UpdateInferenceComponentRuntimeConfig API.",
+                "Inference Component has no capacity to process this request. ApplicationAutoScaling may be in-progress"
+                " (if configured) or try to increase the capacity by invoking UpdateInferenceComponentRuntimeConfig"
+                " API.",
             )
         return self._engines[name]
 

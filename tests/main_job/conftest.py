@@ -6,9 +6,11 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+import boto3
 import httpx
 import pytest
 
+from infra.local.credentials import CREDENTIALS, REGION
 from tests.support.local_stack import MODEL, LocalStack, bearer, stack
 
 __all__ = ["stack"]
@@ -66,3 +68,28 @@ def newcomer(stack: LocalStack) -> Iterator[Asker]:
     key = stack.open_account(plan="pro")
     with httpx.Client(base_url=stack.base_url, headers=bearer(key), timeout=90) as http:
         yield Asker(http)
+
+
+@pytest.fixture
+def account_key(stack: LocalStack) -> str:
+    """The key of a new account."""
+    return stack.open_account(plan="pro")
+
+
+@pytest.fixture
+def aws(stack: LocalStack) -> Iterator[Any]:
+    """Makes boto3 clients of the printed endpoint."""
+    session = boto3.Session(
+        aws_access_key_id=CREDENTIALS["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
+        region_name=REGION,
+    )
+    made: list[Any] = []
+
+    def client_of(service: str) -> Any:
+        made.append(session.client(service, endpoint_url=stack.aws_endpoint_url))
+        return made[-1]
+
+    yield client_of
+    for client in made:
+        client.close()

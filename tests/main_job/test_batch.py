@@ -7,13 +7,13 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-import boto3
 import httpx
 import pytest
 from openai import OpenAI
 from openai.types import Batch
 
-from infra.local.credentials import CREDENTIALS, REGION, STACK_NAME
+from infra.local.credentials import STACK_NAME
+from tests.support.bus_listener import BusListener
 from tests.support.local_stack import MODEL, LocalStack, bearer
 
 pytestmark = [pytest.mark.model, pytest.mark.timeout(900)]
@@ -24,33 +24,9 @@ ANSWERED = ("completed", "failed", "expired", "cancelled")
 
 
 @pytest.fixture
-def account_key(stack: LocalStack) -> str:
-    return stack.open_account(plan="pro")
-
-
-@pytest.fixture
 def client(stack: LocalStack, account_key: str) -> Iterator[OpenAI]:
     with OpenAI(api_key=account_key, base_url=f"{stack.base_url}/v1", max_retries=0) as client:
         yield client
-
-
-@pytest.fixture
-def aws(stack: LocalStack) -> Iterator[Any]:
-    """Makes boto3 clients of the printed endpoint."""
-    session = boto3.Session(
-        aws_access_key_id=CREDENTIALS["AWS_ACCESS_KEY_ID"],
-        aws_secret_access_key=CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
-        region_name=REGION,
-    )
-    made: list[Any] = []
-
-    def client_of(service: str) -> Any:
-        made.append(session.client(service, endpoint_url=stack.aws_endpoint_url))
-        return made[-1]
-
-    yield client_of
-    for client in made:
-        client.close()
 
 
 def line(number: int) -> str:
@@ -124,11 +100,7 @@ def test_a_file_dropped_into_the_inbox_has_its_answers_in_the_outbox(aws: Any, a
 def test_an_event_and_a_message_become_jobs_and_what_they_used_leaves_as_events(aws: Any, account_key: str) -> None:
     account_id = account_key.split("-")[1]
     sqs, events = aws("sqs"), aws("events")
-    listener = sqs.create_queue(QueueName=f"listener-{account_id}")["QueueUrl"]
-    arn = sqs.get_queue_attributes(QueueUrl=listener, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-    pattern = json.dumps({"source": ["studiolm"], "detail": {"account": [account_id]}})
-    events.put_rule(Name=f"of-{account_id}", EventBusName=STACK_NAME, EventPattern=pattern)
-    events.put_targets(Rule=f"of-{account_id}", EventBusName=STACK_NAME, Targets=[{"Id": "queue", "Arn": arn}])
+    listener = BusListener(sqs=sqs, events=events, bus=STACK_NAME, account_id=account_id)
 
     request = json.loads(line(7))["body"]
     detail = json.dumps({"account": account_id, "request": request})
@@ -139,16 +111,7 @@ def test_an_event_and_a_message_become_jobs_and_what_they_used_leaves_as_events(
         MessageBody=json.dumps(request),
         MessageAttributes={"account": {"DataType": "String", "StringValue": account_id}},
     )
-    told: list[tuple[str, dict[str, Any]]] = []
-
-    def heard() -> bool:
-        for message in sqs.receive_message(QueueUrl=listener, MaxNumberOfMessages=10).get("Messages", []):
-            event = json.loads(message["Body"])
-            told.append((event["detail-type"], event["detail"]))
-            sqs.delete_message(QueueUrl=listener, ReceiptHandle=message["ReceiptHandle"])
-        return len(told) >= 4
-
-    assert until(heard)
+    told = listener.hear(4)
     kinds = sorted(kind for kind, _ in told)
     assert kinds == ["GenerationCompleted"] * 2 + ["UsageRecorded"] * 2
     assert {detail["key"] for kind, detail in told if kind == "UsageRecorded"} == {"sqs", "events"}
