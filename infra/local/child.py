@@ -38,6 +38,11 @@ class Child:
         self._listener = Thread(target=self._listen, args=(reports,), name=f"reports-{name}", daemon=True)
         self._listener.start()
 
+    @property
+    def pid(self) -> int:
+        """The id of its process."""
+        return self._process.pid
+
     def _listen(self, reports: Reports) -> None:
         assert self._process.stdout is not None
         with self._process.stdout as lines:

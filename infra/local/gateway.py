@@ -23,6 +23,7 @@ def main(parent: Parent) -> None:
 
     from infra.local.dispatch import Dispatcher  # noqa: PLC0415
     from infra.local.entry import load_entries  # noqa: PLC0415
+    from infra.local.front import FrontProtocol  # noqa: PLC0415
     from infra.local.functions import Function  # noqa: PLC0415
 
     order = parent.receive()
@@ -40,7 +41,8 @@ def main(parent: Parent) -> None:
     server = Server(
         uvicorn.Config(
             app,
-            http="httptools",
+            http=FrontProtocol,
+            ws="none",
             lifespan="on",
             log_level="warning",
             access_log=False,

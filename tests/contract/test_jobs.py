@@ -291,3 +291,12 @@ async def test_a_files_record_is_written_read_and_forgotten(office: Office) -> N
     for _ in range(2):
         await office.jobs.delete_file(file.account_id, file.id)
     assert await office.jobs.read_file(file.account_id, file.id) is None
+
+
+async def test_an_id_longer_than_any_key_names_nothing(office: Office) -> None:
+    for long in ("x" * 3000, "é" * 1000, f"batch_{'x' * 3000}-1"):
+        assert await office.jobs.read(JobRef(account_id="account00001", job_id=long)) is None
+        assert await office.jobs.read_file("account00001", long) is None
+        assert await office.jobs.read_batch("account00001", long) is None
+        assert await office.jobs.list_files("account00001", limit=5, after=long) == ([], False)
+        assert await office.jobs.list_batches("account00001", limit=5, after=long) == ([], False)

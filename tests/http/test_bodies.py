@@ -213,6 +213,28 @@ def test_vllm_s_refusal_of_prompt_and_max_tokens_together_is_answered_by_clippin
     assert [json.loads(body)["max_tokens"] for body in engine.bodies] == [1000, 200]
 
 
+@pytest.mark.parametrize("index", ["9" * 5000, "\u0663"])
+def test_a_reference_by_no_index_is_refused_by_its_path(ask: Asker, index: str) -> None:
+    schema = {"anyOf": [{"type": "object"}, {"$ref": f"#/anyOf/{index}"}]}
+    response = ask(response_format={"type": "json", "schema": schema})
+    assert_error(response, 400, "invalid_request_error", reason="unsupported_parameter")
+
+
+@pytest.mark.parametrize("token", ["\u0663", "-1", "9" * 5000, "1.0", ""])
+def test_a_bias_for_no_token_id_is_refused(ask: Asker, engine: ScriptedEngine, token: str) -> None:
+    response = ask(logit_bias={token: 1})
+    assert_error(response, 400, "invalid_request_error")
+    assert (response.error["param"], engine.bodies) == ("logit_bias", [])
+
+
+@pytest.mark.parametrize("path", ["/v1/files", "/v1/batches"])
+@pytest.mark.parametrize("limit", ["0", "101", "9" * 5000, "-1", "1.0", "%00", "%D9%A1", ""])
+def test_a_limit_that_is_none_is_refused(stack: Stack, account: OpenedAccount, path: str, limit: str) -> None:
+    response = request(stack.account.port, "GET", f"{path}?limit={limit}", headers=account.authorization)
+    assert_error(response, 400, "invalid_request_error")
+    assert response.error["param"] == "limit"
+
+
 @pytest.mark.parametrize(
     ("body", "param"),
     [

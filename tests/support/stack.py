@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from collections.abc import Coroutine, Iterator, Mapping
+from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -100,13 +100,17 @@ class Stack:
         self._stand_in: StandIn = start_sagemaker_standin(
             {endpoint_of(MODEL): self.engine, endpoint_of(SECOND_MODEL): self.second_engine}
         )
+        self.described: Sequence[Mapping[str, Any]] = report["functions"]
         self.functions = {fields["logical_id"]: Function.from_json(fields) for fields in report["functions"]}
-        self.environment = {
-            **local_environment({}),
-            **self.functions["ChatFunction"].environment,
+        self.endpoints: Mapping[str, str] = {
             **report["endpoints"],
             "AWS_ENDPOINT_URL_SAGEMAKER": self._stand_in.url,
             "AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME": self._stand_in.url,
+        }
+        self.environment = {
+            **local_environment({}),
+            **self.functions["ChatFunction"].environment,
+            **self.endpoints,
         }
         self._servers: list[AppServer] = []
         self.gateway = self.make_gateway()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -37,6 +38,7 @@ LONGEST_TOKEN_BYTES = 48
 times the context can't fit, whatever the engine counts."""
 
 SEEDS = 2**31 - 1
+_TOKEN_ID = re.compile(r"[0-9]{1,9}")
 QUESTION_TOKENS = 96
 """A search query and the JSON around it."""
 QUESTION_BYTES = 900
@@ -264,7 +266,7 @@ def _scoring(request: ChatRequest) -> Body:
         raise InvalidRequest("'top_logprobs' needs 'logprobs': true.", param="top_logprobs")
     if request.logit_bias:
         for token in request.logit_bias:
-            if not token.isdecimal():
+            if _TOKEN_ID.fullmatch(token) is None:
                 raise InvalidRequest(
                     f"'logit_bias' takes token ids of the model as keys, got {token!r:.40}.", param="logit_bias"
                 )

@@ -8,6 +8,7 @@ name, a typeless schema with `properties` is an object. What can't be written so
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, NoReturn
@@ -46,6 +47,7 @@ REFUSED = {
 
 _SCHEMA = (dict, bool)
 _NUMBER = (int, float)
+_INDEX = re.compile(r"[0-9]{1,9}")
 # The type of each known keyword's value. `exclusiveMinimum: true` is draft 4.
 _SHAPES: dict[str, tuple[type, ...]] = {
     **dict.fromkeys(("$ref", "pattern", "format"), (str,)),
@@ -282,7 +284,7 @@ class _Lowering:
         target: Any = self._root
         for token in unquote(pointer[2:]).split("/") if len(pointer) > 1 else ():
             key = token.replace("~1", "/").replace("~0", "~")
-            if isinstance(target, list) and key.isdecimal() and int(key) < len(target):
+            if isinstance(target, list) and _INDEX.fullmatch(key) and int(key) < len(target):
                 target = target[int(key)]
             elif isinstance(target, dict) and key in target:
                 target = target[key]

@@ -28,6 +28,11 @@ from gateway.domain.jobs import Job, JobEnd, JobRef
 _STATUS = {"#status": "status"}
 
 
+LONGEST_PARTITION_KEY_BYTES = 2048
+LONGEST_SORT_KEY_BYTES = 1024
+"""DynamoDB's limits: it refuses to look for what a longer id would name."""
+
+
 @dataclass(frozen=True, slots=True)
 class DynamoJobs:
     """Keeps the promises of `ports.Jobs`."""
@@ -181,13 +186,14 @@ class DynamoJobs:
 
     async def _newest(self, account_id: str, prefix: str, *, limit: int, after: str | None) -> tuple[list[Item], bool]:
         # ids begin with the time they were made, so the key's order is theirs; ~ sorts behind every id
+        last = (prefix + (after if after is not None else "~")).encode()[:LONGEST_SORT_KEY_BYTES]
         try:
             page = await self.table.query(
                 KeyConditionExpression="pk = :pk AND sk BETWEEN :first AND :last",
                 ExpressionAttributeValues={
                     ":pk": text(f"ACCOUNT#{account_id}"),
                     ":first": text(prefix),
-                    ":last": text(prefix + (after if after is not None else "~")),
+                    ":last": text(last.decode(errors="ignore")),
                 },
                 ConsistentRead=True,
                 ScanIndexForward=False,
@@ -199,6 +205,9 @@ class DynamoJobs:
         return items[:limit], len(items) > limit
 
     async def _get(self, key: dict[str, Any]) -> dict[str, Any] | None:
+        sizes = {name: len(value["S"].encode()) for name, value in key.items()}
+        if sizes["pk"] > LONGEST_PARTITION_KEY_BYTES or sizes["sk"] > LONGEST_SORT_KEY_BYTES:
+            return None
         try:
             return await self.table.get_item(key)
         except TableUnavailable:

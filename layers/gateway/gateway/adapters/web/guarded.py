@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import ssl
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -152,7 +153,7 @@ async def _read(response: httpx.Response, *, media_types: frozenset[str], max_by
         raise OutboundFailed("the host sent a compressed body, which was not asked for")
     declared = response.headers.get("content-length", "0")
     body = bytearray()
-    if declared.isdecimal() and int(declared) <= max_bytes:
+    if re.fullmatch(r"[0-9]{1,18}", declared) and int(declared) <= max_bytes:
         async for part in response.aiter_raw():
             body += part
             if len(body) > max_bytes:

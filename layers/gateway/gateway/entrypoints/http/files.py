@@ -19,7 +19,7 @@ from gateway.application.filing import JSONL, Files
 from gateway.application.ports import Jobs
 from gateway.domain.errors import BodyTooLarge, InvalidRequest
 from gateway.domain.wire import WireModel, parse_json_object, parse_request
-from gateway.entrypoints.http.body import read_body
+from gateway.entrypoints.http.body import declared_bytes, read_body
 from gateway.entrypoints.http.desk import Caller, Operation
 from gateway.entrypoints.http.paging import page, read_page
 
@@ -62,8 +62,7 @@ class FileRoutes:
         return {**file.to_json(), "upload_url": url, "upload_content_type": JSONL}
 
     async def _create_from_form(self, caller: Caller) -> Mapping[str, Any]:
-        declared = caller.request.headers.get("content-length", "")
-        if not declared.isdecimal() or int(declared) > MAX_INLINE_BYTES:
+        if not 0 < declared_bytes(caller.request) <= MAX_INLINE_BYTES:
             raise BodyTooLarge(
                 f"A form may have {MAX_INLINE_BYTES} bytes, told by Content-Length. For a larger file send JSON "
                 "{filename, purpose} and put the file at the answer's upload_url.",
