@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from gateway.catalogue import load_catalogue
-from gateway.domain.models import Model
+from gateway.domain.models import DIALECTS, Model
 from gateway.entrypoints.observability import Telemetry
 
 from tests.infra.transformed import resources, source, transformed, walk
@@ -18,6 +18,7 @@ ENDPOINTS = {
     if stack["TemplateURL"] == "infra/endpoints.yaml"
 }
 STACK = source("infra/endpoints.yaml")
+PARAMETERS = transformed()["Parameters"]
 # What the catalogue's weights and the numbers of FACTS ask for: one L4 up to 12B, one L40S for 27B.
 INSTANCES = {
     "gemma-3-4b-it-qat": "ml.g6.xlarge",
@@ -30,6 +31,30 @@ def one(kind: str) -> dict[str, Any]:
     """The only resource of a type in the endpoint's stack."""
     (found,) = resources(STACK, kind).values()
     return found
+
+
+def default_of(reference: Any) -> Any:
+    """What a parameter is where nobody gives it."""
+    return PARAMETERS[reference["Ref"]]["Default"]
+
+
+def unfold_image(value: Any) -> tuple[str, Any, list[Any]]:
+    """Condition, then and the arguments of the other's `Sub`."""
+    condition, then, otherwise = value["Fn::If"]
+    return condition, then, otherwise["Fn::Sub"]
+
+
+def evaluate(node: Any, image: str) -> Any:
+    """`Fn::Select` and `Fn::Split` as CloudFormation evaluates them, for one value of the parameter Image."""
+    if node == {"Ref": "Image"}:
+        return image
+    if isinstance(node, dict) and "Fn::Select" in node:
+        index, parts = node["Fn::Select"]
+        return evaluate(parts, image)[index]
+    if isinstance(node, dict) and "Fn::Split" in node:
+        separator, text = node["Fn::Split"]
+        return evaluate(text, image).split(separator)
+    return node
 
 
 def model_of(endpoint: str) -> Model:
@@ -46,25 +71,82 @@ def test_each_model_that_has_weights_at_the_hub_has_an_endpoint() -> None:
 def test_an_endpoint_is_given_what_the_catalogue_says_of_its_model(endpoint: str) -> None:
     given, model = ENDPOINTS[endpoint], model_of(endpoint)
     assert given["Name"] == {"Fn::Sub": "${AWS::StackName}-" + model.resource_slug}
-    assert given["Engine"] == model.dialect
-    assert given["Image"] == {"Ref": {"llama.cpp": "LlamaCppImage", "vllm": "VllmImage"}[model.dialect]}
-    assert given["Slots"] == model.slots_per_copy
-    assert given["ContextTokens"] == model.context_tokens
+    assert default_of(given["Engine"]) == model.dialect
+    assert default_of(given["Slots"]) == model.slots_per_copy
+    assert default_of(given["ContextTokens"]) == model.context_tokens
     assert (given["ModelFile"], given["ProjectorFile"]) == (model.hub_file, model.hub_projector_file)
     assert given["WeightsPrefix"] == model.id
-    assert given["InstanceType"] == INSTANCES[model.id]
+    assert default_of(given["InstanceType"]) == INSTANCES[model.id]
 
 
 @pytest.mark.parametrize("endpoint", ENDPOINTS)
-def test_the_context_of_a_copy_holds_8k_for_each_slot_and_one_longest_request(endpoint: str) -> None:
+def test_the_engine_and_its_image_are_chosen_by_one_parameter(endpoint: str) -> None:
     given = ENDPOINTS[endpoint]
-    assert given["PoolTokens"] == 8192 * given["Slots"] >= model_of(endpoint).context_tokens
+    (condition, image, other) = given["Image"]["Fn::If"]
+    assert (image, other) == ({"Ref": "VllmImage"}, {"Ref": "LlamaCppImage"})
+    assert transformed()["Conditions"][condition] == {"Fn::Equals": [given["Engine"], "vllm"]}
+    assert PARAMETERS[given["Engine"]["Ref"]]["AllowedValues"] == list(DIALECTS)
+
+
+@pytest.mark.parametrize("function", resources(transformed(), "AWS::Lambda::Function"))
+def test_the_gateway_is_told_how_each_model_is_deployed(function: str) -> None:
+    variables = resources(transformed(), "AWS::Lambda::Function")[function]["Environment"]["Variables"]
+    text = variables["DEPLOYED_MODELS"]["Fn::Sub"]
+    told = {}
+    for entry in text.split(","):
+        id_, values = entry.split("=")
+        told[id_] = re.findall(r"\$\{(\w+)\}", values)
+        assert values == "/".join(f"${{{name}}}" for name in told[id_])
+    assert told == {
+        given["ModelId"]: [given[name]["Ref"] for name in ("Engine", "Slots", "ContextTokens")]
+        for given in ENDPOINTS.values()
+    }
+    resolved = re.sub(r"\$\{(\w+)\}", lambda match: str(PARAMETERS[match[1]]["Default"]), text)
+    assert load_catalogue().as_deployed(resolved) == load_catalogue()
 
 
 @pytest.mark.parametrize("endpoint", ENDPOINTS)
-def test_scaling_starts_before_all_slots_are_taken(endpoint: str) -> None:
-    given = ENDPOINTS[endpoint]
-    assert given["TargetDemand"] == given["Slots"] * 3 // 4
+def test_context_and_scaling_follow_from_the_slots(endpoint: str) -> None:
+    given, by_slots = ENDPOINTS[endpoint], transformed()["Mappings"]["Slots"]
+    assert given["PoolTokens"] == {"Fn::FindInMap": ["Slots", given["Slots"], "Pool"]}
+    assert given["TargetDemand"] == {"Fn::FindInMap": ["Slots", given["Slots"], "Target"]}
+    assert sorted(map(str, PARAMETERS[given["Slots"]["Ref"]]["AllowedValues"])) == sorted(by_slots)
+    for slots, values in by_slots.items():
+        # 8K for each slot, and scaling before all are taken
+        assert values == {"Target": int(slots) * 3 // 4, "Pool": 8192 * int(slots)}
+    model = model_of(endpoint)
+    assert by_slots[str(model.slots_per_copy)]["Pool"] >= model.context_tokens
+
+
+def test_the_image_is_awss_own_in_the_region_unless_another_is_named() -> None:
+    assert PARAMETERS["LlamaCppImage"]["Default"] == PARAMETERS["VllmImage"]["Default"] == ""
+    (_, named, (template, values)) = unfold_image(one("AWS::SageMaker::Model")["PrimaryContainer"]["Image"])
+    assert named == {"Ref": "Image"}
+    assert template == "${Account}.dkr.ecr.${AWS::Region}.${AWS::URLSuffix}/${Name}"
+    assert values["Account"] == {"Fn::FindInMap": ["Registries", {"Ref": "AWS::Region"}, "Account"]}
+    accounts = {region: entry["Account"] for region, entry in STACK["Mappings"]["Registries"].items()}
+    assert accounts["us-east-1"] == accounts["eu-central-1"] == "763104351884"
+    assert all(re.fullmatch(r"\d{12}", account) for account in accounts.values())
+
+
+def test_the_role_reads_the_repository_of_its_image_and_no_other() -> None:
+    (policy,) = one("AWS::IAM::Role")["Policies"]
+    (resource,) = [
+        statement["Resource"]
+        for statement in policy["PolicyDocument"]["Statement"]
+        if "ecr:BatchGetImage" in statement["Action"]
+    ]
+    (_, (arn, own), (other_arn, awss)) = [resource["Fn::If"][0], *(r["Fn::Sub"] for r in resource["Fn::If"][1:])]
+    assert arn == other_arn == "arn:${AWS::Partition}:ecr:${AWS::Region}:${Account}:repository/${Repository}"
+    assert awss["Repository"] == {"Fn::If": ["IsLlamaCpp", "llama-cpp", "vllm"]}
+    registry = "123456789012.dkr.ecr.eu-west-1.amazonaws.com"
+    for image in (
+        f"{registry}/mine/llama:1",
+        f"{registry}/mine/llama@sha256:{'0' * 64}",
+        f"{registry}/mine/llama:1@sha256:0",
+    ):
+        assert evaluate(own["Account"], image) == "123456789012"
+        assert evaluate(own["Repository"], image) == "mine/llama"
 
 
 @pytest.mark.parametrize("endpoint", ENDPOINTS)

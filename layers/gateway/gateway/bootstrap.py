@@ -83,7 +83,7 @@ class Gateway:
 
     @cached_property
     def catalogue(self) -> Catalogue:
-        return load_catalogue()
+        return load_catalogue().as_deployed(self.settings.deployed_models)
 
     @cached_property
     def table(self) -> Table:

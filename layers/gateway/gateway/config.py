@@ -18,6 +18,9 @@ class Settings(BaseModel):
     stack_name: str = Field(
         description="Prefix of the SageMaker endpoints: model M runs on `<stack_name>-<slug of M>`."
     )
+    deployed_models: str = Field(
+        default="", description="What the stack runs otherwise than the catalogue says: `id=engine/slots/context`, …"
+    )
     jobs_queue_url_prefix: str = Field(
         default="", description="URL of the job queues less the slug of the model at the end."
     )

@@ -5,16 +5,19 @@ TOML, because the standard library reads it: no parser is imported on a cold sta
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import lru_cache
 from importlib.resources import files
 from typing import Any
 
-from gateway.domain.models import Model
+from gateway.domain.models import DIALECTS, Model
 from gateway.domain.plans import Plan
+
+_DEPLOYED = re.compile(r"(?P<id>[^=]+)=(?P<engine>[^/]+)/(?P<slots>[1-9]\d*)/(?P<context>[1-9]\d*)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +28,22 @@ class Catalogue:
     plans: Mapping[str, Plan]
     search_prices_usd: Mapping[str, Decimal]
     """What one request to a search back end costs."""
+
+    def as_deployed(self, entries: str) -> Catalogue:
+        """This catalogue with engine, slots of a copy and context as a stack deploys them: `id=engine/slots/context`,
+        separated by commas. Raises ValueError for what is none of this, and for a model that is not here."""
+        models = dict(self.models)
+        for entry in filter(None, entries.split(",")):
+            match = _DEPLOYED.fullmatch(entry)
+            if match is None or match["id"] not in models or match["engine"] not in DIALECTS:
+                raise ValueError(f"{entry!r} describes no deployed model")
+            models[match["id"]] = replace(
+                models[match["id"]],
+                dialect=match["engine"],
+                slots_per_copy=int(match["slots"]),
+                context_tokens=int(match["context"]),
+            )
+        return replace(self, models=models)
 
 
 @lru_cache(maxsize=1)

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
 
 Dialect = str
-"""How an engine speaks: `llama.cpp` or `vllm` (the two containers of DESIGN "Why these parts")."""
+"""How an engine speaks: one of `DIALECTS`."""
+DIALECTS = ("llama.cpp", "vllm")
+"""The two containers of DESIGN "Why these parts"."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
