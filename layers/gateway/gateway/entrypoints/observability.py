@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from traceback import extract_tb
 
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.metrics.provider.cloudwatch_emf.cloudwatch import AmazonCloudWatchEMFProvider
+from botocore.exceptions import ClientError
 
 from gateway.domain.line import Line
 from gateway.domain.usage import Settlement
@@ -18,11 +20,32 @@ SERVICE = "gateway"
 def start_logging(level: str) -> Logger:
     """JSON logs on standard output for everything under `gateway`."""
     logger = Logger(service=SERVICE, level=level)
+    for handler in logger.handlers:
+        handler.addFilter(_drop_words)
     package = logging.getLogger("gateway")
     package.handlers = logger.handlers
     package.setLevel(level)
     package.propagate = False
     return logger
+
+
+def _drop_words(record: logging.LogRecord) -> bool:
+    """Puts an exception into a record by its kind and places alone: what it says may quote a request or an answer."""
+    if record.exc_info and record.exc_info[1] is not None:
+        record.exception = "\n".join(_told(record.exc_info[1]))
+        record.exception_name = type(record.exc_info[1]).__name__
+        record.exc_info = None
+        record.exc_text = None
+    return True
+
+
+def _told(error: BaseException) -> list[str]:
+    kind = f"{type(error).__module__}.{type(error).__qualname__}"
+    if isinstance(error, ClientError):
+        kind += f": {error.response.get('Error', {}).get('Code', '')} of {error.operation_name}"
+    places = [f"  {place.filename}:{place.lineno} in {place.name}" for place in extract_tb(error.__traceback__)]
+    cause = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    return [kind, *places, *(["after", *_told(cause)] if cause is not None else [])]
 
 
 @dataclass(frozen=True, slots=True)
