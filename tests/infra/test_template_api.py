@@ -106,6 +106,7 @@ def test_an_access_log_line_is_json_shows_how_it_streamed_and_never_a_key() -> N
         "$context.responseLatency",
     } <= set(line.values())
     assert not [value for value in line.values() if "header" in value.lower() and "AllHeaders" not in value]
+    assert "$context.path" not in line.values(), "a client's own words could forge a line"
 
 
 def test_a_domain_of_ones_own_serves_the_stage_at_its_root() -> None:

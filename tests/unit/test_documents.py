@@ -112,6 +112,21 @@ def test_links_between_documents_lead_somewhere(name: str) -> None:
     assert [link for link in _LINK.findall(PAGES[name]) if not (folder / link).exists()] == []
 
 
+THREATS = [line.split(" | ") for line in PAGES["threat-model.md"].splitlines() if line.startswith("| ")]
+NAMED_TESTS = re.findall(r"`([\w/]+\.py)::(\w+)`", PAGES["threat-model.md"])
+
+
+@pytest.mark.parametrize(("file", "name"), NAMED_TESTS)
+def test_every_test_that_the_threat_model_names_is_there(file: str, name: str) -> None:
+    assert re.search(rf"^(async )?def {name}\(", (ROOT / "tests" / file).read_text("utf-8"), re.M)
+
+
+def test_every_attack_of_the_threat_model_has_a_test_or_is_said_to_be_undefended() -> None:
+    rows = [row for row in THREATS if row[0] not in ("| attack", "| ---")]
+    assert len(rows) > 35
+    assert [row[0] for row in rows if "::" not in row[2] and not row[1].startswith("not defended")] == []
+
+
 def test_decisions_have_each_a_number_of_its_own_and_a_status() -> None:
     assert len({path.name[:4] for path in DECISIONS}) == len(DECISIONS) >= 9
     for path in DECISIONS:
