@@ -49,6 +49,14 @@ def test_tokens_arrive_one_by_one(runtime: RuntimeApi, account: OpenedAccount, e
     assert last[-2]["usage"]["completion_tokens"] == 4
 
 
+@pytest.mark.parametrize(("event", "param"), [("apigw_chat_bad", "messages"), ("apigw_chat_stream_bad", "temperature")])
+def test_a_bad_request_is_refused_before_any_event(
+    runtime: RuntimeApi, account: OpenedAccount, event: str, param: str
+) -> None:
+    status, _, body = runtime.invoke(http_event(event, headers=account.authorization)).read_answer()
+    assert (status, json.loads(body)["error"]["param"]) == (400, param)
+
+
 @pytest.mark.parametrize("stream", [True, False])
 def test_a_request_is_settled_when_lambda_freezes_the_function(
     runtime: RuntimeApi, account: OpenedAccount, engine: HandEngine, stack: Stack, stream: bool

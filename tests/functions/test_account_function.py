@@ -56,6 +56,11 @@ def test_a_key_is_made_from_the_body(handler: Handler, account: OpenedAccount, c
     assert json.loads(answer["body"])["name"] == "laptop"
 
 
+def test_a_bad_body_is_refused_by_field(handler: Handler, account: OpenedAccount, context: Context) -> None:
+    answer = handler(signed("apigw_keys_create_bad", account), context)
+    assert (answer["statusCode"], json.loads(answer["body"])["error"]["param"]) == (400, "name")
+
+
 def test_the_example_s_own_key_is_a_stranger_s_here(handler: Handler, account: OpenedAccount, context: Context) -> None:
     event = signed("apigw_models", OpenedAccount(account.id, account.key[:-1] + "_"))
     answer = handler(event, context)

@@ -92,6 +92,13 @@ def event_of(job: Job, *, attempt: int = 1) -> dict[str, Any]:
     return {"Records": [record | {"body": body}]}
 
 
+def example(name: str, job: Job) -> dict[str, Any]:
+    """The example event, of this job where it names the first."""
+    text = json.dumps(read_event(name)).replace("localaccount", job.ref.account_id)
+    event: dict[str, Any] = json.loads(text.replace("job_0000000000000000000000001", job.ref.job_id))
+    return event
+
+
 def delayed(stack: Stack) -> int:
     """How many callbacks wait for their next attempt."""
     url = environment_of(stack)["CALLBACKS_QUEUE_URL"]
@@ -167,3 +174,21 @@ def test_a_broken_message_comes_back_alone(host: WebHost, job: Job, handler: Han
     answered = handler({"Records": [broken, *event["Records"]]}, context)
     assert answered == {"batchItemFailures": [{"itemIdentifier": "broken"}]}
     assert len(host.received) == 1
+
+
+def test_a_callback_delivered_again_is_made_again_under_the_same_id(
+    host: WebHost, job: Job, handler: Handler, context: Context
+) -> None:
+    for name in ("sqs_callback", "sqs_callback_duplicate"):
+        assert handler(example(name, job), context) == NOTHING_FAILED
+    assert [received.headers["webhook-id"] for received in host.received] == [job.ref.job_id] * 2
+
+
+@pytest.mark.parametrize(("name", "broken", "heard"), [("sqs_callback_bad", 0, 0), ("sqs_callback_partial", 1, 1)])
+def test_of_example_messages_the_one_that_can_not_be_read_stays(
+    host: WebHost, job: Job, handler: Handler, context: Context, name: str, broken: int, heard: int
+) -> None:
+    event = example(name, job)
+    failures = handler(event, context)["batchItemFailures"]
+    assert failures == [{"itemIdentifier": event["Records"][broken]["messageId"]}]
+    assert len(host.received) == heard

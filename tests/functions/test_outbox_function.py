@@ -101,3 +101,39 @@ def test_a_table_that_refuses_keeps_every_message(
         assert failed(handler(batch(body, body), context)) == ["m0", "m1"]
     assert stack.usage_records(account) == []
     assert settlement.lease.request_id in stack.account_of(account).open
+
+
+def example(name: str, account: OpenedAccount) -> dict[str, Any]:
+    """The example event, of this account."""
+    text = json.dumps(read_event(name)).replace("localaccount", account.id).replace("localkey", account.key_id)
+    event: dict[str, Any] = json.loads(text)
+    return event
+
+
+def admit_those_of(event: dict[str, Any], stack: Stack, account: OpenedAccount) -> None:
+    """As if the requests had been admitted that the event's good messages settle."""
+    key = parse_key(account.key)
+    assert key is not None
+    for record in event["Records"]:
+        if "tokens" in record["body"]:
+            stack.run(stack.gateway.ledger.admit(read_message(record["body"]).lease, key_hash=key.hash))
+
+
+def test_the_example_delivered_again_bills_once(
+    stack: Stack, account: OpenedAccount, handler: Handler, context: Context
+) -> None:
+    admit_those_of(example("sqs_outbox_settlement", account), stack, account)
+    for name in ("sqs_outbox_settlement", "sqs_outbox_settlement_duplicate"):
+        assert failed(handler(example(name, account), context)) == []
+    assert [record["total_tokens"] for record in stack.usage_records(account)] == [12]
+
+
+@pytest.mark.parametrize(("name", "settled"), [("sqs_outbox_settlement_bad", 0), ("sqs_outbox_settlement_partial", 2)])
+def test_of_example_settlements_the_one_that_can_not_be_read_stays(
+    stack: Stack, account: OpenedAccount, handler: Handler, context: Context, name: str, settled: int
+) -> None:
+    event = example(name, account)
+    admit_those_of(event, stack, account)
+    (broken,) = [record["messageId"] for record in event["Records"] if "tokens" not in record["body"]]
+    assert failed(handler(event, context)) == [broken]
+    assert len(stack.usage_records(account)) == settled

@@ -58,7 +58,7 @@ def test_a_living_lease_stays(stack: Stack, account: OpenedAccount, handler: Han
     assert set(stack.account_of(account).open) == {alive.request_id}
 
 
-@pytest.mark.parametrize("event", ["schedule_upkeep", *STATE_CHANGES])
+@pytest.mark.parametrize("event", ["schedule_upkeep", *STATE_CHANGES, *(f"{name}_bad" for name in STATE_CHANGES)])
 def test_models_are_described_as_sagemaker_has_them(
     stack: Stack, handler: Handler, context: Context, event: str
 ) -> None:
@@ -70,6 +70,14 @@ def test_models_are_described_as_sagemaker_has_them(
     assert models[MODEL_NOT_SERVED] == {"status": "off", "copies": 0}
     assert (stack.line(MODEL).status, stack.line(MODEL).slots) == ("ready", 4)
     assert (stack.line(MODEL_NOT_SERVED).status, stack.line(MODEL_NOT_SERVED).slots) == ("off", 0)
+
+
+@pytest.mark.parametrize("event", ["schedule_upkeep", *STATE_CHANGES])
+def test_an_event_delivered_again_changes_nothing(stack: Stack, handler: Handler, context: Context, event: str) -> None:
+    first = handler(read_event(event), context)
+    line = stack.line(MODEL)
+    assert handler(read_event(f"{event}_duplicate"), context) == first | {"swept": 0}
+    assert stack.line(MODEL) == line
 
 
 @pytest.mark.parametrize("event", STATE_CHANGES)

@@ -8,9 +8,9 @@ from collections.abc import Callable
 _PATIENCE_S = 20
 
 
-def eventually(condition: Callable[[], bool]) -> bool:
+def eventually(condition: Callable[[], bool], *, patience_s: float = _PATIENCE_S) -> bool:
     """Whether the condition comes true within the patience of a test."""
-    until = time.monotonic() + _PATIENCE_S
+    until = time.monotonic() + patience_s
     while time.monotonic() < until:
         if condition():
             return True

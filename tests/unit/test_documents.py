@@ -96,6 +96,20 @@ def test_every_command_of_the_operator_is_in_the_documents() -> None:
     assert [command for command in commands if f"`{command}" not in PAGES["admin.md"]] == []
 
 
+def test_every_example_event_has_its_place_among_sources_and_cases() -> None:
+    rows = [line.strip("| ").split(" | ") for line in PAGES["events.md"].splitlines() if line.startswith("| ")]
+    cases, *sources = rows[0], *rows[2:]
+    assert cases[1:] == ["good", "bad", "duplicate", "partial"]
+    named_files: list[str] = []
+    for source, *cells in sources:
+        assert len(cells) == 4, source
+        for case, cell in zip(cases[1:], cells, strict=True):
+            names = re.findall(r"`([^`]+)`", cell)
+            assert names or (case != "good" and len(cell.split()) > 3), f"{source}: {case} needs a file or a reason"
+            named_files += names
+    assert sorted(named_files) == sorted(path.stem for path in (ROOT / "events").glob("*.json"))
+
+
 def test_the_document_of_the_api_has_exactly_the_routes_that_are_served() -> None:
     described = {
         (method.upper(), path)
