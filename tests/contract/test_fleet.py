@@ -10,8 +10,8 @@ from threading import Thread
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError
 from gateway.adapters.aws.fleet import SageMakerFleet
+from gateway.adapters.aws.wire.errors import AwsRefusal
 from gateway.application.ports import Fleet
 
 from tests.support.accounts import new_model
@@ -119,9 +119,9 @@ async def test_a_component_that_is_being_updated_is_left_alone(plane: tuple[Cont
 async def test_a_refusal_that_is_not_known_is_not_swallowed(plane: tuple[ControlPlane, Fleet]) -> None:
     state, fleet = plane
     state.refusal = "AccessDeniedException"
-    with pytest.raises(ClientError):
+    with pytest.raises(AwsRefusal):
         await fleet.copies(MODEL)
-    with pytest.raises(ClientError):
+    with pytest.raises(AwsRefusal):
         await fleet.wake(MODEL)
 
 

@@ -51,7 +51,7 @@ def engine_at(url: str) -> SageMakerEngine:
     """The adapter with clients that call this address."""
     with borrowed_environment({**local_environment({}), "AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME": url}):
         clients = Clients()
-        clients.get("sagemaker-runtime")
+        clients.wire("sagemaker-runtime")
     return SageMakerEngine(clients, STACK_NAME)
 
 
@@ -80,12 +80,13 @@ async def read_all(stream: SageMakerStream, received: bytearray | None = None) -
     return bytes(received)
 
 
-def stream_threads() -> list[threading.Thread]:
-    return [thread for thread in threading.enumerate() if thread.name == "sagemaker-stream"]
+def at_work(engine: SageMakerEngine) -> int:
+    """Connections that an answer still has."""
+    return engine.clients.wire("sagemaker-runtime").working
 
 
-async def no_stream_threads() -> bool:
-    return await asyncio.to_thread(eventually, lambda: not stream_threads())
+async def none_at_work(engine: SageMakerEngine) -> bool:
+    return await asyncio.to_thread(eventually, lambda: not at_work(engine))
 
 
 async def test_the_body_arrives_as_it_was_given_and_the_answer_whole(engine: SageMakerEngine, switch: Switch) -> None:
@@ -142,7 +143,7 @@ async def test_a_refusal_is_ours_and_happens_once(
         await open_stream(engine)
     assert (caught.value.status, caught.value.reason) == (status, reason)
     assert len(scripted.bodies) == 1, "a generation is never repeated behind the client's back"
-    assert await no_stream_threads()
+    assert await none_at_work(engine)
 
 
 async def test_an_endpoint_that_is_not_there_is_a_model_without_a_copy(engine: SageMakerEngine) -> None:
@@ -222,25 +223,26 @@ async def test_a_fault_in_the_stream_comes_after_every_part_before_it(
     received = bytearray()
     with pytest.raises(GatewayError) as caught:
         await read_all(stream, received)
+    stream.close()
     assert (caught.value.status, caught.value.reason) == (status, reason)
     if not isinstance(fault, ConnectionCut):  # a reset may overtake what was on its way
         assert bytes(received) == TEXT * pieces
-    assert await no_stream_threads()
+    assert await none_at_work(engine)
 
 
-async def test_close_stops_the_engine_and_the_thread_while_the_thread_waits_for_a_part(
+async def test_close_stops_the_engine_and_ends_the_connection_while_a_part_is_waited_for(
     engine: SageMakerEngine, switch: Switch
 ) -> None:
     switch.engine = by_hand = HandEngine()
     streams = [await open_stream(engine) for _ in range(10)]
     by_hand.calls[0].give(b"one")
     assert await streams[0].read(timeout_s=LONG_S) == [b"one"]
-    assert len(stream_threads()) == 10
+    assert at_work(engine) == 10
     for stream in streams:
         stream.close()
         stream.close()
     assert await asyncio.to_thread(lambda: all(call.wait_left() for call in by_hand.calls))
-    assert await no_stream_threads()
+    assert await none_at_work(engine)
 
 
 async def test_a_cancelled_open_leaves_nothing(engine: SageMakerEngine, switch: Switch) -> None:
@@ -251,7 +253,7 @@ async def test_a_cancelled_open_leaves_nothing(engine: SageMakerEngine, switch: 
         opening.cancel()
         with pytest.raises(asyncio.CancelledError):
             await opening
-    assert await no_stream_threads()
+    assert await none_at_work(engine)
     assert await asyncio.to_thread(lambda: all(call.wait_left() for call in by_hand.calls))
 
 
@@ -260,11 +262,15 @@ async def test_a_hundred_streams_at_once_each_keep_their_order(engine: SageMaker
     expected = b"".join(b"%d," % n for n in range(200))
 
     async def one() -> bytes:
-        return await read_all(await open_stream(engine))
+        stream = await open_stream(engine)
+        try:
+            return await read_all(stream)
+        finally:
+            stream.close(whole=True)
 
     assert await asyncio.gather(*(one() for _ in range(100))) == [expected] * 100
     assert scripted.open_calls == 0
-    assert await no_stream_threads()
+    assert await none_at_work(engine)
 
 
 @contextmanager
@@ -330,11 +336,13 @@ async def test_messages_may_be_cut_over_http_chunks_anywhere(size: int) -> None:
 )
 async def test_a_transport_that_breaks_is_a_broken_stream(rest: bytes) -> None:
     with server_that_answers(HEAD, rest) as url:
-        stream = await open_stream(engine_at(url))
+        engine = engine_at(url)
+        stream = await open_stream(engine)
         with pytest.raises(GatewayError) as caught:
             await read_all(stream)
+        stream.close()
     assert caught.value.reason == "stream_broken"
-    assert await no_stream_threads()
+    assert await none_at_work(engine)
 
 
 async def test_nobody_listening_is_a_busy_model() -> None:
@@ -357,4 +365,4 @@ async def test_a_silence_past_the_deadline_before_any_answer_is_a_timeout() -> N
         with pytest.raises(GatewayError) as caught:
             await engine.open(SMALL, BODY, timeout_s=0.05)
     assert (caught.value.status, caught.value.reason) == (504, "engine_timeout")
-    assert await no_stream_threads()
+    assert await none_at_work(engine)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from botocore.exceptions import ClientError
 from gateway.adapters.aws.table import ATTEMPTS, Table
+from gateway.adapters.aws.wire.errors import AwsRefusal
 from gateway.application.settling import Settle
 from gateway.domain.errors import ServiceUnavailable, Unsettled
 from gateway.domain.line import Waiter
@@ -169,6 +169,6 @@ async def test_past_table_and_outbox_the_lease_stays_for_the_sweep(store: Store,
 async def test_a_refusal_that_no_repeat_can_mend_is_raised_as_it_came(aws: Aws) -> None:
     clock = ManualClock()
     table = Table(connect(aws.url), "no-such-table", clock)
-    with pytest.raises(ClientError):
+    with pytest.raises(AwsRefusal, match="ResourceNotFoundException"):
         await table.get_item({"pk": {"S": "x"}, "sk": {"S": "x"}})
     assert clock.slept == []

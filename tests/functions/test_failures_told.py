@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 SCRIPT = """
-from botocore.exceptions import ClientError
+from gateway.adapters.aws.wire.errors import AwsRefusal
 from gateway.entrypoints.events.loop import EventFailed, run
 from gateway.entrypoints.observability import start_logging
 
@@ -23,7 +23,7 @@ async def fail(error):
 
 for error in (
     ValueError("MARKEDPROMPT\\n{}"),
-    ClientError({"Error": {"Code": "Odd", "Message": "MARKEDPROMPT"}}, "PutItem"),
+    AwsRefusal("Odd", "MARKEDPROMPT", status=400, operation="PutItem"),
 ):
     try:
         run(fail(error))
@@ -40,4 +40,4 @@ def test_a_failed_event_is_logged_on_one_line_by_kind_and_place_without_its_word
     assert (plain["message"], plain["exception_name"]) == ("event failed", "ValueError")
     assert "in fail" in plain["exception"]
     assert "builtins.KeyError" in plain["exception"]
-    assert "botocore.exceptions.ClientError: Odd of PutItem" in of_aws["exception"]
+    assert "gateway.adapters.aws.wire.errors.AwsRefusal: Odd of PutItem" in of_aws["exception"]

@@ -1,4 +1,4 @@
-"""moto's server with the template's data resources in it, and botocore clients that reach it."""
+"""moto's server with the template's data resources in it, and clients that reach it."""
 
 from __future__ import annotations
 
@@ -72,6 +72,7 @@ def connect(url: str) -> Clients:
     """Clients of this endpoint; they keep it when the environment changes."""
     clients = Clients()
     with environment_of(url):
+        clients.wire("dynamodb")
         for service in _SERVICES:
             clients.get(service)
     return clients

@@ -89,7 +89,7 @@ class LocalStack:
             gateway = Gateway(settings)
             opening = gateway.administration.open(name="test", plan=plan, hard_cap_tokens=hard_cap_tokens)
             _account, key = asyncio.run(opening)
-        gateway.clients.get("dynamodb").close()
+        gateway.clients.forget()
         return key
 
 

@@ -31,7 +31,8 @@ SECOND_MODEL = "gemma-3-4b-it-qat"
 """Served too, and described by no upkeep: its state, slots and copies are what a test says they are."""
 MODEL_NOT_SERVED = "gemma-3-27b-it-qat"
 
-_SERVICES = ("dynamodb", "events", "s3", "secretsmanager", "sqs", "sagemaker", "sagemaker-runtime")
+_SERVICES = ("dynamodb", "events", "s3", "secretsmanager", "sqs", "sagemaker")
+"""What botocore calls: for the gateway all but the table, for the tests that too."""
 _START_S = 60
 Result = TypeVar("Result")
 
@@ -115,7 +116,8 @@ class Stack:
         self._servers: list[AppServer] = []
         self.gateway = self.make_gateway()
         self.run(self.gateway.watch_models([self.gateway.catalogue.models[MODEL]]))
-        self.chat = self.serve(self.make_gateway().chat_app())
+        self.chat_gateway = self.make_gateway()
+        self.chat = self.serve(self.chat_gateway.chat_app())
         account_variables = self.functions["AccountFunction"].environment
         self.account = self.serve(self.make_gateway(**account_variables).account_app())
 
@@ -124,6 +126,7 @@ class Stack:
         process's environment is only borrowed."""
         with borrowed_environment({**self.environment, **environment}):
             gateway = Gateway.from_environment()
+            gateway.warm_up()
             for service in _SERVICES:
                 gateway.clients.get(service)
         return gateway

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 from aws_lambda_powertools import Logger
 
 from gateway.adapters.aws.accounts import DynamoAccounts
-from gateway.adapters.aws.blobs import S3Blobs
 from gateway.adapters.aws.bus import EventBridgeBus
 from gateway.adapters.aws.clients import Clients
 from gateway.adapters.aws.dead_letters import DeadLetters
@@ -23,7 +22,6 @@ from gateway.adapters.aws.lines import DynamoLines
 from gateway.adapters.aws.outbox import SqsOutbox, read_message
 from gateway.adapters.aws.queues import CALLBACKS, JOB_REFS, STEPS, SqsJobQueue
 from gateway.adapters.aws.sagemaker import SageMakerEngine
-from gateway.adapters.aws.secrets import SecretsManagerKey
 from gateway.adapters.aws.table import Table
 from gateway.adapters.system import SystemClock, SystemIds, reseed
 from gateway.application.access import Access
@@ -54,6 +52,7 @@ from gateway.entrypoints.http.envelope import Envelope
 from gateway.entrypoints.observability import Telemetry, start_logging
 
 if TYPE_CHECKING:
+    from gateway.adapters.aws.blobs import S3Blobs
     from gateway.application.ports import Web
     from gateway.application.staging import Progress, StageWeights
     from gateway.entrypoints.events.callback import CallbackHandler
@@ -160,6 +159,8 @@ class Gateway:
             from gateway.adapters.search.searxng import SearxngSearch  # noqa: PLC0415
 
             return SearxngSearch(base_url=self.settings.search_url, budget_s=budget_s, usd_per_request=price)
+        from gateway.adapters.aws.secrets import SecretsManagerKey  # noqa: PLC0415
+
         key = SecretsManagerKey(self.clients, self.settings.search_secret_id)
         if name == "brave":
             from gateway.adapters.search.brave import BraveSearch  # noqa: PLC0415
@@ -214,6 +215,8 @@ class Gateway:
 
     @cached_property
     def blobs(self) -> S3Blobs:
+        from gateway.adapters.aws.blobs import S3Blobs  # noqa: PLC0415 - botocore comes with it
+
         return S3Blobs(self.clients, self.settings.blob_bucket)
 
     @cached_property
@@ -293,9 +296,9 @@ class Gateway:
         return start_logging(self.settings.log_level)
 
     def warm_up(self) -> None:
-        """Makes what the first request would otherwise make: clients, and the logger."""
-        self.clients.get("dynamodb")
-        self.clients.get("sagemaker-runtime")
+        """Makes what the first request would otherwise make; connections it opens none, for a snapshot keeps none."""
+        self.clients.wire("dynamodb")
+        self.clients.wire("sagemaker-runtime")
 
     def before_snapshot(self) -> None:
         """Readies this process for a snapshot: what a request needs has been loaded, and nothing in it belongs to one

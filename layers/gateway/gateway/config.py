@@ -1,4 +1,4 @@
-"""What a deployment sets. The only reader of the environment; AWS's own variables are read by botocore."""
+"""What a deployment sets. The only reader of the environment; AWS's own variables are read by its clients."""
 
 from __future__ import annotations
 

@@ -13,6 +13,7 @@ import typer
 from botocore.exceptions import BotoCoreError, ClientError
 
 from gateway.adapters.aws.clients import Clients
+from gateway.adapters.aws.wire.errors import AwsRefusal, WireError
 from gateway.application.staging import CannotStage
 from gateway.bootstrap import Gateway
 from gateway.cli.failures import CannotConnect, explain
@@ -37,7 +38,7 @@ class Connection:
     profile: str | None
 
     def environment(self, outer: Mapping[str, str]) -> dict[str, str]:
-        """`outer` as botocore and the settings must see it. Raises CannotConnect."""
+        """`outer` as AWS's clients and the settings must see it. Raises CannotConnect."""
         if self.local_port is not None:
             # nothing of a real account may be left, and loopback is not reached through a proxy
             kept = {name: value for name, value in outer.items() if not name.startswith("AWS_")}
@@ -51,13 +52,13 @@ class Connection:
         if self.region is not None:
             chosen |= {"AWS_REGION": self.region, "AWS_DEFAULT_REGION": self.region}
         if self.profile is not None:
-            # botocore prefers keys in the environment to a profile that is named there too
+            # AWS's clients prefer keys in the environment to a profile that is named there too
             chosen = {name: value for name, value in chosen.items() if name not in _OWN_CREDENTIALS}
             chosen["AWS_PROFILE"] = self.profile
         return chosen
 
     def settings(self, environment: Mapping[str, str]) -> Settings:
-        """The settings of the deployment. Raises CannotConnect and botocore's errors."""
+        """The settings of the deployment. Raises CannotConnect and what AWS's clients raise."""
         if self.local_port is not None:
             return Settings.from_environment(environment)
         outputs = {"TableName": self.table, "OutboxQueueUrl": ""} if self.table else read_outputs(self.stack)
@@ -72,9 +73,9 @@ class Connection:
 def read_outputs(stack: str) -> dict[str, str]:
     """The outputs of a CloudFormation stack. Raises CannotConnect where there is no such stack."""
     try:
-        answer: dict[str, Any] = Clients().get("cloudformation").describe_stacks(StackName=stack)
-    except ClientError as error:
-        if error.response["Error"]["Code"] != "ValidationError":
+        answer: dict[str, Any] = Clients().invoke("cloudformation", "describe_stacks", StackName=stack)
+    except AwsRefusal as error:
+        if error.code != "ValidationError":
             raise
         raise CannotConnect(
             f"There is no CloudFormation stack '{stack}' in this region: name it with --stack and the region with "
@@ -94,14 +95,14 @@ def connected(context: typer.Context, *, stack: bool = True) -> Iterator[Gateway
     """The chosen deployment's gateway; a known failure ends the command with one sentence and exit code 1.
 
     Where `stack` is false, nobody is asked for the names of its resources: the command has no use for them.
-    botocore reads the environment, so until the end of the block the process has the one that the options describe.
+    AWS's clients read the environment, so until the end of the block the process has the one that the options describe.
     """
     connection: Connection = context.obj
     try:
         with _process_environment(connection.environment(os.environ)) as environment:
             nothing = Settings(table_name="", outbox_queue_url="", stack_name=connection.stack)
             yield Gateway(connection.settings(environment) if stack else nothing)
-    except (CannotConnect, CannotStage, GatewayError, BotoCoreError, ClientError) as error:
+    except (CannotConnect, CannotStage, GatewayError, BotoCoreError, ClientError, WireError) as error:
         sentence = explain(error)
         if sentence is None:
             raise

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from botocore.exceptions import (
-    BotoCoreError,
     ClientError,
     ConfigParseError,
     CredentialRetrievalError,
@@ -18,6 +17,13 @@ from botocore.exceptions import (
 )
 from botocore.exceptions import ConnectionError as BotocoreConnectionError
 
+from gateway.adapters.aws.wire.errors import (
+    AwsRefusal,
+    CredentialsUnavailable,
+    NoRegion,
+    TransportFailed,
+    UnknownEndpoint,
+)
 from gateway.application.staging import CannotStage
 from gateway.domain.errors import GatewayError
 
@@ -29,8 +35,13 @@ _OUT_OF_REACH = "AWS is out of reach: check the network and --region, and try ag
 _EXPIRED = "The AWS credentials have expired: sign in again (aws sso login, or new keys)."
 _REFUSED = f"AWS does not accept these credentials: {_CREDENTIALS}"
 
-_BOTOCORE: tuple[tuple[type[BotoCoreError], str], ...] = (
-    (NoRegionError, "No AWS region is chosen: name it with --region, or use --local."),
+_NO_REGION = "No AWS region is chosen: name it with --region, or use --local."
+
+CAUSES: tuple[tuple[type[Exception], str], ...] = (
+    (NoRegion, _NO_REGION),
+    (CredentialsUnavailable, f"The AWS credentials cannot be read: {_CREDENTIALS}"),
+    (TransportFailed, _OUT_OF_REACH),
+    (NoRegionError, _NO_REGION),
     (NoCredentialsError, f"There are no AWS credentials: {_CREDENTIALS}"),
     (PartialCredentialsError, f"The AWS credentials are not complete: {_CREDENTIALS}"),
     (ProfileNotFound, "There is no such AWS profile: `aws configure list-profiles` lists them."),
@@ -64,9 +75,15 @@ def explain(error: Exception) -> str | None:
     """The sentence for the operator, or None for a failure that is not known."""
     if isinstance(error, GatewayError):
         return _OUT_OF_REACH if error.reason == "ledger_unavailable" else error.message
+    if isinstance(error, AwsRefusal):
+        return _explain_refusal(error.code, error.operation)
     if isinstance(error, ClientError):
-        sentence = _CODES.get(error.response["Error"]["Code"])
-        return sentence.format(operation=error.operation_name) if sentence else None
-    if isinstance(error, CannotConnect | CannotStage):
+        return _explain_refusal(error.response["Error"]["Code"], error.operation_name)
+    if isinstance(error, CannotConnect | CannotStage | UnknownEndpoint):
         return str(error)
-    return next((sentence for kind, sentence in _BOTOCORE if isinstance(error, kind)), None)
+    return next((sentence for kind, sentence in CAUSES if isinstance(error, kind)), None)
+
+
+def _explain_refusal(code: str, operation: str) -> str | None:
+    sentence = _CODES.get(code)
+    return sentence.format(operation=operation) if sentence else None

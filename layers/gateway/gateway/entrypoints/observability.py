@@ -9,7 +9,6 @@ from traceback import extract_tb
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.metrics.provider.cloudwatch_emf.cloudwatch import AmazonCloudWatchEMFProvider
-from botocore.exceptions import ClientError
 
 from gateway.domain.line import Line
 from gateway.domain.usage import Settlement
@@ -41,8 +40,9 @@ def _drop_words(record: logging.LogRecord) -> bool:
 
 def _told(error: BaseException) -> list[str]:
     kind = f"{type(error).__module__}.{type(error).__qualname__}"
-    if isinstance(error, ClientError):
-        kind += f": {error.response.get('Error', {}).get('Code', '')} of {error.operation_name}"
+    for_log = getattr(error, "for_log", None)  # what an error of ours has to say that quotes nobody
+    if for_log is not None:
+        kind += f": {for_log}"
     places = [f"  {place.filename}:{place.lineno} in {place.name}" for place in extract_tb(error.__traceback__)]
     cause = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
     return [kind, *places, *(["after", *_told(cause)] if cause is not None else [])]

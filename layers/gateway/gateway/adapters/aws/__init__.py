@@ -1,1 +1,1 @@
-"""AWS adapters: botocore calls in, our values and our errors out."""
+"""AWS adapters: its calls in, our values and our errors out."""

@@ -1,17 +1,13 @@
-"""botocore's errors as ours, in one table a service. What is not in a table is re-raised as it came."""
+"""AWS's refusals as ours, in one table a service. What is not in a table is re-raised as it came."""
 
 from __future__ import annotations
 
-from botocore.exceptions import ClientError, EventStreamError, HTTPClientError
-from botocore.exceptions import ConnectionError as BotocoreConnectionError
-from urllib3.exceptions import HTTPError as Urllib3Error
+from collections.abc import Mapping
+from typing import Any
 
+from gateway.adapters.aws.wire.errors import AwsRefusal
 from gateway.domain.engine import translate_refusal
 from gateway.domain.errors import GatewayError, ServerError, ServiceUnavailable, UpstreamTimeout
-
-TRANSPORT_ERRORS = (BotocoreConnectionError, HTTPClientError, Urllib3Error, OSError)
-"""The connection failed: botocore's own errors, and urllib3's where a response body is read (botocore wraps only
-what happens before the body)."""
 
 PASSING = frozenset(
     {
@@ -29,14 +25,9 @@ PASSING = frozenset(
 """DynamoDB's refusals that a later repeat may not meet."""
 
 
-def code_of(error: ClientError) -> str:
-    """The service's error code."""
-    return str(error.response.get("Error", {}).get("Code", ""))
-
-
-def is_passing(error: ClientError) -> bool:
-    """Whether DynamoDB may take the same call later."""
-    return code_of(error) in PASSING
+def is_passing(error: AwsRefusal) -> bool:
+    """Whether DynamoDB may take the same call later. A fault of the service need not have a name of its own."""
+    return error.code in PASSING or error.status >= 500
 
 
 def ledger_unavailable() -> ServiceUnavailable:
@@ -64,14 +55,13 @@ def engine_timeout() -> UpstreamTimeout:
     return UpstreamTimeout("The model did not answer in time.", reason="engine_timeout")
 
 
-def translate_invoke_error(error: ClientError) -> GatewayError | None:
+def translate_invoke_error(error: AwsRefusal) -> GatewayError | None:
     """A refusal of InvokeEndpoint… before its stream (FACTS "SageMaker"), or None for one that is not known."""
-    code = code_of(error)
-    if code == "ModelError":
+    if error.code == "ModelError":
         return translate_refusal(
-            int(error.response.get("OriginalStatusCode", 500)), str(error.response.get("OriginalMessage", ""))
+            int(error.fields.get("OriginalStatusCode", 500)), str(error.fields.get("OriginalMessage", ""))
         )
-    if code == "ValidationError":
+    if error.code == "ValidationError":
         # an endpoint that is not there, and a component scaled to zero ("no capacity"): both mean no copy
         return engine_warming()
     makers = {
@@ -81,7 +71,7 @@ def translate_invoke_error(error: ClientError) -> GatewayError | None:
         "InternalDependencyException": engine_failed,
         "InternalFailure": engine_failed,
     }
-    maker = makers.get(code)
+    maker = makers.get(error.code)
     return maker() if maker else None
 
 
@@ -90,8 +80,8 @@ def stream_broken() -> ServerError:
     return ServerError("The model's answer broke off.", reason="stream_broken")
 
 
-def translate_stream_error(error: EventStreamError) -> GatewayError:
-    """An exception event inside a response stream: ModelStreamError with its code, or InternalStreamFailure."""
-    if error.response.get("ErrorCode") == "ModelInvocationTimeExceeded":
+def translate_stream_error(members: Mapping[str, Any]) -> GatewayError:
+    """An exception inside a stream, by its members: ModelStreamError with its code, or InternalStreamFailure."""
+    if members.get("ErrorCode") == "ModelInvocationTimeExceeded":
         return engine_timeout()
     return stream_broken()

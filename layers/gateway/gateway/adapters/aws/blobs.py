@@ -6,11 +6,10 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
-from botocore.exceptions import ClientError
-
-from gateway.adapters.aws._errors import TRANSPORT_ERRORS, code_of
+from gateway.adapters.aws.botocore_clients import TRANSPORT_ERRORS
 from gateway.adapters.aws.clients import Clients
 from gateway.adapters.aws.threads import call
+from gateway.adapters.aws.wire.errors import AwsRefusal, TransportFailed
 from gateway.domain.errors import ServiceUnavailable
 
 PART_BYTES = 8 << 20
@@ -80,8 +79,8 @@ class S3Blobs:
         """See `ports.Blobs.size`."""
         try:
             return int((await self._call("head_object", Key=key))["ContentLength"])
-        except ClientError as error:
-            if code_of(error) not in _MISSING:
+        except AwsRefusal as error:
+            if error.code not in _MISSING:
                 raise
             return None
 
@@ -106,19 +105,18 @@ class S3Blobs:
     async def _get(self, key: str) -> dict[str, Any]:
         try:
             return await self._call("get_object", Key=key)
-        except ClientError as error:
-            if code_of(error) not in _MISSING:
+        except AwsRefusal as error:
+            if error.code not in _MISSING:
                 raise
             raise KeyError(key) from None
 
     async def _call(self, operation: str, **arguments: Any) -> dict[str, Any]:
-        function = getattr(self.clients.get("s3"), operation)
         try:
-            answer: dict[str, Any] = await call(function, Bucket=self.bucket, **arguments)
-        except TRANSPORT_ERRORS:
+            answer: dict[str, Any] = await self.clients.call("s3", operation, Bucket=self.bucket, **arguments)
+        except TransportFailed:
             raise _unavailable() from None
-        except ClientError as error:
-            if code_of(error) in _PASSING:
+        except AwsRefusal as error:
+            if error.code in _PASSING:
                 raise _unavailable() from None
             raise
         return answer

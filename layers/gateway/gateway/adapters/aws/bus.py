@@ -8,11 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from botocore.exceptions import ClientError
-
-from gateway.adapters.aws._errors import TRANSPORT_ERRORS
 from gateway.adapters.aws.clients import Clients
-from gateway.adapters.aws.threads import call
+from gateway.adapters.aws.wire.errors import AwsRefusal, TransportFailed
 
 logger = logging.getLogger(__name__)
 
@@ -30,8 +27,8 @@ class EventBridgeBus:
         """See `ports.Bus.publish`."""
         entry = {"Source": SOURCE, "DetailType": kind, "Detail": json.dumps(detail), "EventBusName": self.bus_name}
         try:
-            answer = await call(self.clients.get("events").put_events, Entries=[entry])
-        except (*TRANSPORT_ERRORS, ClientError):
+            answer = await self.clients.call("events", "put_events", Entries=[entry])
+        except (TransportFailed, AwsRefusal):
             logger.exception("event %s lost", kind)
             return
         if answer["FailedEntryCount"]:

@@ -1,45 +1,44 @@
-"""botocore clients: one session a process, a client the first time it is wanted."""
+"""The ways to AWS that a process keeps: lean clients for every request's calls, botocore's for all others.
+
+Each is made when first wanted, from AWS's own variables as they are then.
+"""
 
 from __future__ import annotations
 
+import os
 import threading
 from typing import Any
 
-import botocore.session
-from botocore.config import Config
+from gateway.adapters.aws.threads import THREADS, call
+from gateway.adapters.aws.wire.client import WireClient
+from gateway.adapters.aws.wire.credentials import CredentialSource, source_of
 
-CONNECT_TIMEOUT_S = 3
-USER_AGENT = "studiolm-gateway"
-POOL = 64
-"""Connections a client keeps: one thread of the executor each."""
-
-_CONFIGS = {
-    # every call is one item or one transaction: what takes longer is lost, and botocore retries it
-    "dynamodb": {"read_timeout": 5, "retries": {"mode": "standard", "total_max_attempts": 3}},
-    # links are signed by version 4 only where it is named; a checksum of the SDK's in a link would bind who uploads
-    "s3": {
-        "signature_version": "s3v4",
-        "request_checksum_calculation": "when_required",
-        "read_timeout": 25,
-        "retries": {"mode": "standard", "total_max_attempts": 3},
-    },
-    "sqs": {"read_timeout": 25, "retries": {"mode": "standard", "total_max_attempts": 3}},
-    # a generation is never repeated behind the client's back; SageMaker ends a stream after 8 minutes
-    "sagemaker-runtime": {"read_timeout": 490, "retries": {"mode": "standard", "total_max_attempts": 1}},
-}
-_DEFAULTS: dict[str, Any] = {"read_timeout": 10, "retries": {"mode": "standard", "total_max_attempts": 3}}
+LIMITS = {"dynamodb": 16, "sagemaker-runtime": 1000}
+"""Connections at work at once. A call of the table takes some 5 ms: sixteen do 3,000 a second, more than one process
+can ask for. An engine's answer has its connection to itself for as long as it takes."""
 
 
 class Clients:
-    """Makes and keeps botocore clients. Endpoints, region and credentials come from AWS's own variables."""
+    """Makes and keeps clients."""
 
     def __init__(self) -> None:
+        self._wires: dict[str, WireClient] = {}
+        self._credentials: CredentialSource | None = None
         self._session: Any = None
         self._clients: dict[str, Any] = {}
         self._lock = threading.Lock()
 
+    def wire(self, service: str) -> WireClient:
+        """The lean client of DynamoDB or SageMaker's runtime. Raises NoRegion, UnknownEndpoint."""
+        client = self._wires.get(service)
+        if client is None:
+            with self._lock:
+                client = self._wires.get(service) or self._make_wire(service)
+                self._wires[service] = client
+        return client
+
     def get(self, service: str) -> Any:
-        """The client of a service (botocore clients are thread-safe; making one is not)."""
+        """The botocore client of a service (botocore clients are thread-safe; making one is not)."""
         client = self._clients.get(service)
         if client is None:
             with self._lock:
@@ -47,27 +46,45 @@ class Clients:
                 self._clients[service] = client
         return client
 
-    def _make(self, service: str) -> Any:
-        if self._session is None:
-            self._session = botocore.session.get_session()
-        options = {**_DEFAULTS, **_CONFIGS.get(service, {})}
-        config = Config(
-            connect_timeout=CONNECT_TIMEOUT_S,
-            max_pool_connections=POOL,
-            tcp_keepalive=True,
-            # AWS checks what we send, and the contracts check it on DynamoDB Local; checking it here too, and spelling
-            # out botocore's own user agent for each call, is a fifth of a call's CPU (docs/benchmarks.md)
-            parameter_validation=False,
-            user_agent=USER_AGENT,
-            **options,
-        )
-        return self._session.create_client(service, config=config)
+    def invoke(self, service: str, operation: str, **arguments: Any) -> Any:
+        """One call by botocore, which blocks. Raises AwsRefusal, TransportFailed, BotoCoreError."""
+        from gateway.adapters.aws.botocore_clients import invoke  # noqa: PLC0415
+
+        return invoke(self.get(service), operation, arguments)
+
+    async def call(self, service: str, operation: str, **arguments: Any) -> Any:
+        """`invoke` in a thread."""
+        return await call(lambda: self.invoke(service, operation, **arguments))
 
     def forget(self) -> None:
-        """Drops session and clients and closes their connections, so that the next use has fresh ones (SnapStart)."""
+        """Drops clients, credentials and connections, so that the next use has fresh ones (SnapStart)."""
         with self._lock:
-            forgotten = self._clients
+            forgotten = [*self._wires.values(), *self._clients.values()]
+            self._wires = {}
+            self._credentials = None
             self._session = None
             self._clients = {}
-        for client in forgotten.values():
+        for client in forgotten:
             client.close()
+
+    def _make_wire(self, service: str) -> WireClient:
+        if self._credentials is None:
+            self._credentials = source_of(os.environ)
+        return WireClient(service, os.environ, region=_region(), credentials=self._credentials, limit=LIMITS[service])
+
+    def _make(self, service: str) -> Any:
+        from gateway.adapters.aws.botocore_clients import new_client, new_session  # noqa: PLC0415
+
+        if self._session is None:
+            self._session = new_session()
+        return new_client(self._session, service, connections=THREADS)
+
+
+def _region() -> str:
+    """The region that the environment names, or the profile that it chooses; empty where none does."""
+    named = os.environ.get("AWS_DEFAULT_REGION") or os.environ.get("AWS_REGION")
+    if named:
+        return named
+    from gateway.adapters.aws.botocore_clients import new_session  # noqa: PLC0415
+
+    return new_session().get_config_variable("region") or ""

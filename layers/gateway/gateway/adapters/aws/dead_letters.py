@@ -9,7 +9,6 @@ from typing import Any
 
 from gateway.adapters.aws.clients import Clients
 from gateway.adapters.aws.queues import QUEUE_ATTRIBUTE
-from gateway.adapters.aws.threads import call
 from gateway.domain.errors import NotFound
 
 _MARK = "DeadLetterQueue"
@@ -108,7 +107,7 @@ class DeadLetters:
         )
 
     async def _call(self, operation: str, **arguments: Any) -> dict[str, Any]:
-        answer: dict[str, Any] = await call(getattr(self.clients.get("sqs"), operation), **arguments)
+        answer: dict[str, Any] = await self.clients.call("sqs", operation, **arguments)
         return answer
 
 

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from botocore.exceptions import ClientError
-
-from gateway.adapters.aws._errors import code_of
 from gateway.adapters.aws.clients import Clients
-from gateway.adapters.aws.threads import call
+from gateway.adapters.aws.wire.errors import AwsRefusal
 from gateway.domain.line import ModelStatus
 from gateway.domain.models import Model
 
@@ -26,12 +23,13 @@ class SageMakerFleet:
     async def copies(self, model: Model) -> tuple[ModelStatus, int]:
         """See `ports.Fleet.copies`. A component that is not there is off; one without a copy in service is warming."""
         try:
-            answer = await call(
-                self.clients.get("sagemaker").describe_inference_component,
+            answer = await self.clients.call(
+                "sagemaker",
+                "describe_inference_component",
                 InferenceComponentName=model.resource_name(self.stack_name),
             )
-        except ClientError as error:
-            if code_of(error) != _NO_SUCH_COMPONENT:
+        except AwsRefusal as error:
+            if error.code != _NO_SUCH_COMPONENT:
                 raise
             return "off", 0
         if answer["InferenceComponentStatus"] == _FAILED:
@@ -42,12 +40,13 @@ class SageMakerFleet:
     async def wake(self, model: Model) -> None:
         """See `ports.Fleet.wake`."""
         try:
-            await call(
-                self.clients.get("sagemaker").update_inference_component_runtime_config,
+            await self.clients.call(
+                "sagemaker",
+                "update_inference_component_runtime_config",
                 InferenceComponentName=model.resource_name(self.stack_name),
                 DesiredRuntimeConfig={"CopyCount": 1},
             )
-        except ClientError as error:
+        except AwsRefusal as error:
             # a component that is being updated refuses another update: it is on its way already
-            if code_of(error) != _NO_SUCH_COMPONENT:
+            if error.code != _NO_SUCH_COMPONENT:
                 raise

@@ -6,9 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from botocore.exceptions import ClientError
-
-from gateway.adapters.aws._errors import code_of, ledger_unavailable
+from gateway.adapters.aws._errors import ledger_unavailable
 from gateway.adapters.aws.items import (
     account_key,
     account_of,
@@ -23,6 +21,7 @@ from gateway.adapters.aws.items import (
 )
 from gateway.adapters.aws.job_items import end_job_items
 from gateway.adapters.aws.table import ConditionFailed, Table, TableUnavailable, TransactionRefused
+from gateway.adapters.aws.wire.errors import AwsRefusal
 from gateway.domain.admission import Account, explain_refusal
 from gateway.domain.errors import LeaseGone, RateLimited, Unsettled
 from gateway.domain.usage import Lease, Settlement, dimensions_of, dropped, lost, totals_of
@@ -138,8 +137,8 @@ class DynamoLedger:
             raise LeaseGone(settlement.lease.request_id) from None
         except TableUnavailable:
             raise Unsettled(settlement.lease.request_id) from None
-        except ClientError as error:
-            if code_of(error) != "IdempotentParameterMismatchException":
+        except AwsRefusal as error:
+            if error.code != "IdempotentParameterMismatchException":
                 raise
             raise LeaseGone(settlement.lease.request_id) from None
 

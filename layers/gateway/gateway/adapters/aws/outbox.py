@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from botocore.exceptions import ClientError
 from pydantic import TypeAdapter
 
-from gateway.adapters.aws._errors import TRANSPORT_ERRORS
 from gateway.adapters.aws.clients import Clients
-from gateway.adapters.aws.threads import call
+from gateway.adapters.aws.wire.errors import AwsRefusal, TransportFailed
 from gateway.domain.errors import Unsettled
 from gateway.domain.usage import Settlement
 
@@ -26,10 +24,10 @@ class SqsOutbox:
     async def put(self, settlement: Settlement) -> None:
         """See `ports.Outbox.put`."""
         try:
-            await call(
-                self.clients.get("sqs").send_message, QueueUrl=self.queue_url, MessageBody=write_message(settlement)
+            await self.clients.call(
+                "sqs", "send_message", QueueUrl=self.queue_url, MessageBody=write_message(settlement)
             )
-        except (*TRANSPORT_ERRORS, ClientError):
+        except (TransportFailed, AwsRefusal):
             raise Unsettled(settlement.lease.request_id) from None
 
 

@@ -6,12 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from botocore.exceptions import ClientError
 from pydantic import TypeAdapter
 
-from gateway.adapters.aws._errors import TRANSPORT_ERRORS
 from gateway.adapters.aws.clients import Clients
-from gateway.adapters.aws.threads import call
+from gateway.adapters.aws.wire.errors import AwsRefusal, TransportFailed
 from gateway.domain.batches import BatchStep
 from gateway.domain.errors import ServiceUnavailable
 from gateway.domain.jobs import Callback, JobRef
@@ -73,8 +71,8 @@ class SqsJobQueue:
 
     async def _call(self, operation: str, **arguments: Any) -> dict[str, Any]:
         try:
-            answer: dict[str, Any] = await call(getattr(self.clients.get("sqs"), operation), **arguments)
-        except (*TRANSPORT_ERRORS, ClientError):
+            answer: dict[str, Any] = await self.clients.call("sqs", operation, **arguments)
+        except (TransportFailed, AwsRefusal):
             raise _unavailable() from None
         return answer
 

@@ -1,23 +1,30 @@
-"""Calls on the table: in a thread, repeated where DynamoDB says that a repeat may work."""
+"""Calls on the table, repeated where DynamoDB says that a repeat may work."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
+from zlib import crc32
 
-from botocore.exceptions import ClientError
+from pydantic_core import from_json, to_json
 
-from gateway.adapters.aws._errors import TRANSPORT_ERRORS, code_of, is_passing
+from gateway.adapters.aws._errors import is_passing
 from gateway.adapters.aws.clients import Clients
-from gateway.adapters.aws.threads import call
+from gateway.adapters.aws.threads import see_through
+from gateway.adapters.aws.wire.client import WireClient, read_refusal
+from gateway.adapters.aws.wire.errors import AwsRefusal, TransportFailed
 from gateway.application.ports import Clock
 
 ATTEMPTS = 6
-"""A plain update meets TransactionConflictException while a settlement of the same account is under way; botocore
-does not repeat that one. Six attempts with growing pauses outlast about ten settlements in a row."""
+"""A plain update meets TransactionConflictException while a settlement of the same account is under way. Six attempts
+with growing pauses outlast about ten settlements in a row."""
 FIRST_PAUSE_S = 0.02
+TIMEOUT_S = 5.0
+"""Every call is one item, one page or one transaction: what is silent for longer is lost, and sent again."""
 INDEX = "by-kind"
+_MOST_BYTES = 4 << 20
+"""A page is 1 MB of items by DynamoDB's count, and more as JSON."""
 
 
 class TableUnavailable(Exception):
@@ -51,26 +58,26 @@ class Table:
     async def update_item(self, **arguments: Any) -> dict[str, Any]:
         """UpdateItem. Raises ConditionFailed with the old item, TableUnavailable."""
         return await self._call(
-            "update_item", TableName=self.name, ReturnValuesOnConditionCheckFailure="ALL_OLD", **arguments
+            "UpdateItem", TableName=self.name, ReturnValuesOnConditionCheckFailure="ALL_OLD", **arguments
         )
 
     async def put_item(self, **arguments: Any) -> None:
         """PutItem. Raises ConditionFailed, TableUnavailable."""
-        await self._call("put_item", TableName=self.name, **arguments)
+        await self._call("PutItem", TableName=self.name, **arguments)
 
     async def delete_item(self, key: dict[str, Any]) -> None:
         """DeleteItem. Raises TableUnavailable."""
-        await self._call("delete_item", TableName=self.name, Key=key)
+        await self._call("DeleteItem", TableName=self.name, Key=key)
 
     async def get_item(self, key: dict[str, Any]) -> dict[str, Any] | None:
         """The item under `key`, strongly consistent, or None. Raises TableUnavailable."""
-        answer = await self._call("get_item", TableName=self.name, Key=key, ConsistentRead=True)
+        answer = await self._call("GetItem", TableName=self.name, Key=key, ConsistentRead=True)
         item: dict[str, Any] | None = answer.get("Item")
         return item
 
     async def query(self, **arguments: Any) -> dict[str, Any]:
         """One page of Query. Raises TableUnavailable."""
-        return await self._call("query", TableName=self.name, **arguments)
+        return await self._call("Query", TableName=self.name, **arguments)
 
     async def pages(self, **arguments: Any) -> AsyncIterator[dict[str, Any]]:
         """All items of a Query, page by page. Raises TableUnavailable."""
@@ -98,31 +105,45 @@ class Table:
 
         Raises TransactionRefused where a condition did not hold, TableUnavailable.
         """
-        await self._call("transact_write_items", ClientRequestToken=token, TransactItems=items)
+        await self._call("TransactWriteItems", ClientRequestToken=token, TransactItems=items)
 
     async def _call(self, operation: str, **arguments: Any) -> dict[str, Any]:
-        function = getattr(self.clients.get("dynamodb"), operation)
+        client, body = self.clients.wire("dynamodb"), to_json(arguments)
         pause_s = FIRST_PAUSE_S
         for attempt in range(ATTEMPTS):
             if attempt:
                 await self.clock.sleep(pause_s * (0.5 + self.clock.jitter()))
                 pause_s *= 2
             try:
-                answer: dict[str, Any] = await call(function, **arguments)
-                return answer
-            except TRANSPORT_ERRORS:
+                return await see_through(_send(client, operation, body))
+            except TransportFailed:
                 continue  # it may have taken effect: every write of ours can be repeated
-            except ClientError as error:
+            except AwsRefusal as error:
                 _raise_unless_passing(error)
         raise TableUnavailable(operation)
 
 
-def _raise_unless_passing(error: ClientError) -> None:
-    code = code_of(error)
-    if code == "ConditionalCheckFailedException":
-        raise ConditionFailed(error.response.get("Item")) from None
-    if code == "TransactionCanceledException":
-        reasons = [str(reason.get("Code", "None")) for reason in error.response.get("CancellationReasons", [])]
+async def _send(client: WireClient, operation: str, body: bytes) -> dict[str, Any]:
+    headers = {"content-type": "application/x-amz-json-1.0", "x-amz-target": f"DynamoDB_20120810.{operation}"}
+    answer = await client.post("/", headers, body, timeout_s=TIMEOUT_S, repeatable=True)
+    try:
+        if answer.status != 200:
+            raise await read_refusal(answer, operation, most_bytes=_MOST_BYTES, timeout_s=TIMEOUT_S)
+        data = await answer.whole(most_bytes=_MOST_BYTES, timeout_s=TIMEOUT_S)
+    finally:
+        answer.close()
+    checksum = answer.headers.get(b"x-amz-crc32")
+    if checksum is not None and int(checksum) != crc32(data):
+        raise TransportFailed("an answer whose checksum is another")
+    result: dict[str, Any] = from_json(data)
+    return result
+
+
+def _raise_unless_passing(error: AwsRefusal) -> None:
+    if error.code == "ConditionalCheckFailedException":
+        raise ConditionFailed(error.fields.get("Item")) from None
+    if error.code == "TransactionCanceledException":
+        reasons = [str(reason.get("Code", "None")) for reason in error.fields.get("CancellationReasons", [])]
         if "ConditionalCheckFailed" in reasons:
             raise TransactionRefused(reasons) from None
         return  # TransactionConflict, ThrottlingError, ProvisionedThroughputExceeded

@@ -1,27 +1,32 @@
-"""Where botocore's blocking calls run, so that the event loop never waits for one."""
+"""Where blocking calls run, so that the event loop never waits for one."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
-from gateway.adapters.aws.clients import POOL
-
 Result = TypeVar("Result")
 
-_executor = ThreadPoolExecutor(max_workers=POOL, thread_name_prefix="aws")
+THREADS = 64
+
+_executor = ThreadPoolExecutor(max_workers=THREADS, thread_name_prefix="aws")
 
 
 async def call(function: Callable[..., Result], /, **arguments: Any) -> Result:
-    """`function(**arguments)` in a thread.
+    """`function(**arguments)` in a thread, seen through to its end."""
+    return await see_through(asyncio.get_running_loop().run_in_executor(_executor, lambda: function(**arguments)))
 
-    Where the caller is cancelled, the call is still waited for: what undoes it must not overtake it.
+
+async def see_through(step: Awaitable[Result]) -> Result:
+    """What `step` returns.
+
+    Where the caller is cancelled it is still waited for: what undoes it must not overtake it.
     """
-    calling = asyncio.get_running_loop().run_in_executor(_executor, lambda: function(**arguments))
+    running = asyncio.ensure_future(step)
     try:
-        return await asyncio.shield(calling)
+        return await asyncio.shield(running)
     except asyncio.CancelledError:
-        await asyncio.wait({calling})
+        await asyncio.wait({running})
         raise
