@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import botocore.session
 import pytest
 from gateway.adapters.aws.wire.endpoints import SERVICES, origin_of, url_of
@@ -14,7 +16,10 @@ TABLE = SERVICES["dynamodb"]
 def test_in_every_region_of_every_partition_it_is_botocore_s_endpoint(
     service: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
     monkeypatch.setenv("AWS_ACCOUNT_ID_ENDPOINT_MODE", "disabled")
+    monkeypatch.setenv("AWS_CONFIG_FILE", os.devnull)
     session = botocore.session.get_session()
     partitions = session.get_available_partitions()
     assert "aws-cn" in partitions
