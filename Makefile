@@ -127,7 +127,7 @@ test-sam: $(DEV) $(SAM_INSTALLED)  ## `sam local invoke` of every function on ev
 
 test-sam-now: $(ADAPTER)
 	@$(MAKE) --silent build ARCHITECTURE="$(MACHINE)"
-	@$(PYTHON) -m pytest tests/deployed/test_sam_invoke.py
+	@$(PYTHON) -m pytest -n 2 tests/deployed/test_sam_invoke.py
 
 build: $(SAM_INSTALLED)  ## The functions and layers as they are deployed (ARCHITECTURE=arm64 or x86_64), no Docker
 	@find functions -name __pycache__ -prune -exec rm -rf {} +

@@ -125,7 +125,7 @@ def template(variables: dict[str, dict[str, str]], tmp_path_factory: pytest.Temp
     document["Resources"]["AdapterLayer"] = adapter
     # Our own two come from the template's globals.
     document["Resources"]["ChatFunction"]["Properties"]["Layers"] = [{"Ref": "AdapterLayer"}]
-    beside = built.with_name("template.local.json")
+    beside = built.with_name(f"template.{os.environ.get('PYTEST_XDIST_WORKER', 'local')}.json")
     beside.write_text(json.dumps(document), "utf-8")
     return beside
 

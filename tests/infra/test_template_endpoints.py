@@ -223,6 +223,20 @@ def metrics_of(telemetry: type[Telemetry]) -> set[str]:
     return {constant for constant in constants if isinstance(constant, str) and re.fullmatch(r"[A-Z]\w+", constant)}
 
 
+def test_what_the_dashboard_shows_of_our_own_metrics_is_what_the_gateway_writes() -> None:
+    text = str(resources(source("infra/dashboard.yaml"), "AWS::CloudWatch::Dashboard"))
+    shown = re.findall(r"\$\{StackName\}\\+\",(Model(?:,Reason)?)\} MetricName=\\+\"(\w+)", text)
+    assert {name for _, name in shown} <= metrics_of(Telemetry)
+    assert {name for _, name in shown} >= {
+        "FirstTokenTime",
+        "TokensPerSecond",
+        "LineWait",
+        "CompletionTokens",
+        "CostUSD",
+    }
+    assert [name for dimensions, name in shown if "Reason" in dimensions] == ["Failures"]
+
+
 def test_what_is_scaled_and_watched_by_our_own_metrics_is_what_the_gateway_writes() -> None:
     ours = [
         value["MetricName"]

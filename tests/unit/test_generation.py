@@ -50,6 +50,7 @@ async def test_a_whole_answer_is_told_and_settled_once_with_the_engines_counts()
     assert (told.texts, told.endings) == (["Hello", " world"], [Ending(0, "stop")])
     assert house.settled() == [settlement]
     assert (settlement.status, settlement.http_status, settlement.finish_reason) == ("ok", 200, "stop")
+    assert (settlement.line_ms, settlement.reason) == (0, None)
     assert settlement.tokens == run.usage.tokens == Tokens(5, 2)
     assert settlement.cost_nano_usd == run.usage.cost_nano_usd == 9
     assert settlement.lease.request_id == order.request_id
@@ -103,6 +104,7 @@ async def test_a_refusal_of_the_engine_is_raised_before_any_piece_and_charges_no
         await house.generate.start(new_order(house.customer))
     (settlement,) = house.settled()
     assert (settlement.status, settlement.http_status) == ("failed", refusal.status)
+    assert settlement.reason == (refusal.reason or refusal.type)
     assert (settlement.tokens, settlement.cost_nano_usd) == (Tokens(), 0)
     assert caught.value.headers["x-ratelimit-limit-tokens"] == "1000"
     await nothing_is_held(house)
@@ -232,7 +234,7 @@ async def test_a_client_that_leaves_mid_stream_pays_what_the_engine_had_counted(
     house = await build_house(answer("a", "b", "c"))
     _, told, settlement = await drive(house, new_order(house.customer), leave_after=2)
     assert told.texts == ["a", "b"]
-    assert (settlement.status, settlement.http_status) == ("partial", CLIENT_GONE)
+    assert (settlement.status, settlement.http_status, settlement.reason) == ("partial", CLIENT_GONE, "client_gone")
     assert settlement.tokens == Tokens(5, 2)
     assert house.settled() == [settlement]
     assert house.engine.streams[0].closed
@@ -342,6 +344,15 @@ async def test_a_client_that_leaves_while_it_waits_in_line_leaves_the_line() -> 
     assert await house.held() == {"other"}
     assert [record.http_status for record in house.settled()] == [CLIENT_GONE]
     assert (await house.account()).tokens_today == 0
+
+
+async def test_the_wait_in_line_is_recorded_apart_from_the_engines_time() -> None:
+    house = await build_house(answer("a"), slots=1)
+    await house.lines.take("small", request_id="other", account_id="other", deadline_s=house.clock.now_s() + 3)
+    _, _, settlement = await drive(house, new_order(house.customer))
+    assert settlement.line_ms is not None
+    assert settlement.first_token_ms is not None
+    assert 3000 <= settlement.line_ms <= settlement.first_token_ms
 
 
 async def test_a_run_starts_without_its_first_piece_after_patience_and_tells_the_silence() -> None:

@@ -23,7 +23,7 @@ from gateway.application.searching import Findings, SearchOrder, WebSearch
 from gateway.application.settling import Settle
 from gateway.domain.admission import Account, rate_limit_headers
 from gateway.domain.answer import Ending, Extra, Kind, Piece, Usage
-from gateway.domain.errors import DailyQuotaReached, GatewayError, ServiceUnavailable
+from gateway.domain.errors import DailyQuotaReached, GatewayError, ServerError, ServiceUnavailable
 from gateway.domain.images import ImageLink, embed_images
 from gateway.domain.jobs import JobEnd
 from gateway.domain.keys import ApiKey
@@ -141,6 +141,7 @@ class Run:
         self._counts: list[tuple[Choice, ChoiceCount]] = []
         self._batches = self._generate()
         self._first: asyncio.Task[Batch | None] | None = None
+        self._line_since_s: float | None = None
         self._slot_since_s: float | None = None
         self._slot_return: asyncio.Task[None] | None = None
         self._first_token_s: float | None = None
@@ -172,6 +173,7 @@ class Run:
         """Fetches linked images, takes a slot and waits for the first piece, or for `patience_s`."""
         # before the line: no slot is held for a stranger's slow host
         self._data_urls = await self._with.load_images(self._order.images, dialect=self._order.model.dialect)
+        self._line_since_s = self._with.clock.now_s()
         await self._with.queue.enter(
             self._order.model.id,
             request_id=self._lease.request_id,
@@ -296,6 +298,10 @@ class Run:
             stream=self._order.stream,
             first_token_ms=_milliseconds(self._started_s, self._first_token_s),
             duration_ms=_milliseconds(self._started_s, now_s),
+            line_ms=None
+            if self._line_since_s is None
+            else _milliseconds(self._line_since_s, self._slot_since_s or now_s),
+            reason=None if status == "ok" else _reason_of(error),
             searches=self._findings.requests if self._findings else 0,
             stale=self._account.stale,
             job=job,
@@ -324,6 +330,12 @@ class Run:
 
 async def _next(batches: AsyncGenerator[Batch, None]) -> Batch | None:
     return await anext(batches, None)
+
+
+def _reason_of(error: BaseException | None) -> str:
+    if isinstance(error, GatewayError):
+        return error.reason or error.type
+    return ServerError.type if isinstance(error, Exception) else "client_gone"
 
 
 def _milliseconds(since_s: float, until_s: float | None) -> int | None:

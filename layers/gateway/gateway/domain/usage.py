@@ -73,6 +73,12 @@ class Settlement:
     stream: bool = False
     first_token_ms: int | None = None
     duration_ms: int | None = None
+    line_ms: int | None = None
+    """How long it stood before the model's slots, whether it got one or not."""
+
+    reason: str | None = None
+    """What ended it early: the error's reason, or its type where that says enough."""
+
     searches: int = 0
     stale: tuple[str, ...] = ()
     """Attributes of days and minutes gone by that admission saw on the account's item; settling removes them."""

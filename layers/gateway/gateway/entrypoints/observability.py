@@ -56,7 +56,7 @@ class Telemetry:
     namespace: str
 
     def settled(self, settlement: Settlement) -> None:
-        """One log line and one EMF record for a request."""
+        """One log line and one EMF record for a request, and another record for the reason that ended it early."""
         lease = settlement.lease
         self.logger.info(
             "request settled",
@@ -73,6 +73,8 @@ class Telemetry:
                 "prompt_tokens": settlement.tokens.prompt,
                 "completion_tokens": settlement.tokens.completion,
                 "cost_nano_usd": settlement.cost_nano_usd,
+                "reason": settlement.reason,
+                "line_ms": settlement.line_ms,
                 "first_token_ms": settlement.first_token_ms,
                 "duration_ms": settlement.duration_ms,
             },
@@ -83,12 +85,20 @@ class Telemetry:
         metrics.add_metric("PromptTokens", MetricUnit.Count, settlement.tokens.prompt)
         metrics.add_metric("CompletionTokens", MetricUnit.Count, settlement.tokens.completion)
         metrics.add_metric("CostUSD", MetricUnit.NoUnit, settlement.cost_nano_usd / 1e9)
+        if settlement.line_ms is not None:
+            metrics.add_metric("LineWait", MetricUnit.Milliseconds, settlement.line_ms)
         if settlement.first_token_ms is not None:
             metrics.add_metric("FirstTokenTime", MetricUnit.Milliseconds, settlement.first_token_ms)
         if settlement.tokens_per_s is not None:
             metrics.add_metric("TokensPerSecond", MetricUnit.CountPerSecond, settlement.tokens_per_s)
         metrics.add_metadata("status", settlement.status)
         metrics.flush_metrics()
+        if settlement.reason is not None:
+            # a record of its own: all metrics of one have the same dimensions
+            failures = self._metrics(model=lease.model)
+            failures.add_dimension("Reason", settlement.reason)
+            failures.add_metric("Failures", MetricUnit.Count, 1)
+            failures.flush_metrics()
 
     def demand(self, line: Line) -> None:
         """How much a model is wanted: its endpoint scales on this."""

@@ -1,0 +1,59 @@
+"""What is told of a settled request: its metrics, one log line, and the reason where it ended early."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from gateway.domain.usage import Lease, Settlement, Tokens
+from gateway.entrypoints.observability import Telemetry, start_logging
+
+LEASE = Lease(
+    request_id="r1", account_id="a1", key_id="k1", model="m1", endpoint="/v1/chat/completions",
+    reserved_tokens=100, admitted_s=1_700_000_000, deadline_s=1_700_000_300,
+)  # fmt: skip
+SETTLEMENT = Settlement(
+    lease=LEASE, status="ok", http_status=200, tokens=Tokens(10, 20), cost_nano_usd=30_000, ended_s=1_700_000_002,
+    finish_reason="stop", stream=True, first_token_ms=500, duration_ms=1500, line_ms=120,
+)  # fmt: skip
+
+
+def records_of(capsys: pytest.CaptureFixture[str], settlement: Settlement) -> list[dict[str, Any]]:
+    """The records of metrics."""
+    Telemetry(start_logging("INFO"), "stack").settled(settlement)
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    return [line for line in lines if "_aws" in line]
+
+
+def test_a_request_that_went_well_is_one_record_of_all_that_is_watched(capsys: pytest.CaptureFixture[str]) -> None:
+    (record,) = records_of(capsys, SETTLEMENT)
+    assert record["_aws"]["CloudWatchMetrics"][0]["Namespace"] == "stack"
+    assert record["_aws"]["CloudWatchMetrics"][0]["Dimensions"] == [["Model"]]
+    names = {metric["Name"] for metric in record["_aws"]["CloudWatchMetrics"][0]["Metrics"]}
+    assert {name: record[name] for name in names} == {
+        "Requests": [1],
+        "Errors": [0],
+        "PromptTokens": [10],
+        "CompletionTokens": [20],
+        "CostUSD": [30e-6],
+        "FirstTokenTime": [500],
+        "TokensPerSecond": [20],
+        "LineWait": [120],
+    }
+
+
+def test_a_request_that_ended_early_is_counted_by_its_reason_too(capsys: pytest.CaptureFixture[str]) -> None:
+    failed = replace(SETTLEMENT, status="failed", http_status=503, reason="line_timeout", first_token_ms=None)
+    record, by_reason = records_of(capsys, failed)
+    assert record["Errors"] == [1]
+    assert "FirstTokenTime" not in record
+    assert by_reason["_aws"]["CloudWatchMetrics"][0]["Dimensions"] == [["Model", "Reason"]]
+    assert (by_reason["Model"], by_reason["Reason"], by_reason["Failures"]) == ("m1", "line_timeout", [1])
+
+
+def test_the_log_line_tells_both(capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture) -> None:
+    records_of(capsys, replace(SETTLEMENT, status="failed", http_status=503, reason="line_timeout"))
+    (line,) = caplog.records
+    assert (vars(line)["line_ms"], vars(line)["reason"]) == (120, "line_timeout")
