@@ -22,16 +22,17 @@ from infra.build.locks import Locked, read_python_lock
 
 ROOT = Path(__file__).resolve().parents[2]
 LAYER_LOCK = "layers/dependencies/requirements.lock"
-_IMAGE = re.compile(r"Default: (\d{12}\.dkr\.ecr\.\S+/([a-z-]+):(\S+))")
+TEMPLATES = ("template.yaml", "infra/endpoints.yaml")
+_IMAGE = re.compile(r'"((?:llama-cpp|vllm)):(server-[\w.-]+)"')
 _ADAPTER = re.compile(r":lambda:.*:layer:\$\{Name\}:(\d+)")
 
 Component = dict[str, Any]
 
 
 def describe(
-    *, project: Mapping[str, Any], locked: Sequence[Locked], licences: Mapping[str, str], template: str
+    *, project: Mapping[str, Any], locked: Sequence[Locked], licences: Mapping[str, str], templates: str
 ) -> Any:
-    """The document. `licences` are those of the packages by normalised name; a package without one is a KeyError."""
+    """The document. `templates` are their texts; `licences` are those of the packages by normalised name; a package without one is a KeyError."""
     root: Component = {
         "type": "application",
         "bom-ref": project["name"],
@@ -41,7 +42,7 @@ def describe(
         "licenses": [{"expression": project["license"]}],
     }
     packages = [_package(entry, licences[_normalised(entry.name)]) for entry in locked]
-    parts = [*_adapter(template), *_containers(template), *_weights()]
+    parts = [*_adapter(templates), *_containers(templates), *_weights()]
     document = {
         "$schema": "http://cyclonedx.org/schema/bom-1.6.schema.json",
         "bomFormat": "CycloneDX",
@@ -64,7 +65,7 @@ def main(arguments: Sequence[str]) -> int:
         project=tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"],
         locked=read_python_lock(ROOT / LAYER_LOCK),
         licences=licences,
-        template=(ROOT / "template.yaml").read_text("utf-8"),
+        templates="".join((ROOT / name).read_text("utf-8") for name in TEMPLATES),
     )
     sys.stdout.write(json.dumps(document, indent=2) + "\n")
     return 0
@@ -81,7 +82,7 @@ def _package(entry: Locked, licence: str) -> Component:
     }
 
 
-def _adapter(template: str) -> list[Component]:
+def _adapter(templates: str) -> list[Component]:
     return [
         {
             "type": "application",
@@ -91,14 +92,14 @@ def _adapter(template: str) -> list[Component]:
             "description": "AWS Lambda Web Adapter, a layer of AWS's",
             "licenses": [{"expression": "Apache-2.0"}],
         }
-        for version in _ADAPTER.findall(template)
+        for version in _ADAPTER.findall(templates)
     ]
 
 
-def _containers(template: str) -> list[Component]:
+def _containers(templates: str) -> list[Component]:
     return [
-        {"type": "container", "bom-ref": f"container:{name}", "name": address.rpartition(":")[0], "version": tag}
-        for address, name, tag in _IMAGE.findall(template)
+        {"type": "container", "bom-ref": f"container:{name}", "name": name, "version": tag, "publisher": "AWS"}
+        for name, tag in _IMAGE.findall(templates)
     ]
 
 

@@ -159,9 +159,9 @@ def test_an_audit_that_could_not_be_made_for_a_reason_of_ours_fails() -> None:
 def test_the_document_of_what_is_deployed_names_everything_and_who_wants_it() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     locked = read_python_lock(ROOT / LAYER_LOCK)
-    template = (ROOT / "template.yaml").read_text("utf-8")
     known = {each.metadata["Name"].lower().replace("_", "-"): licence_of(each) for each in distributions()}
-    document = sbom.describe(project=project, locked=locked, licences=known, template=template)
+    templates = "".join((ROOT / name).read_text("utf-8") for name in sbom.TEMPLATES)
+    document = sbom.describe(project=project, locked=locked, licences=known, templates=templates)
     kinds = [component["type"] for component in document["components"]]
     assert kinds.count("library") == len(locked)
     assert (kinds.count("application"), kinds.count("container"), kinds.count("machine-learning-model")) == (1, 2, 3)
@@ -171,4 +171,4 @@ def test_the_document_of_what_is_deployed_names_everything_and_who_wants_it() ->
     assert {ref for wanted in graph.values() for ref in wanted} == set(refs), "each component is wanted by another"
     direct = {requirement.split(">")[0] for requirement in project["dependencies"]}
     assert {ref.split("/")[-1].split("@")[0] for ref in graph["studiolm-gateway"] if ref.startswith("pkg:")} == direct
-    assert document == sbom.describe(project=project, locked=locked, licences=known, template=template)
+    assert document == sbom.describe(project=project, locked=locked, licences=known, templates=templates)

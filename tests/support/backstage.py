@@ -12,10 +12,10 @@ from tests.support.stack import MODEL, Stack
 class Backstage:
     """The worker and the intake, called for the messages that are there now."""
 
-    def __init__(self, stack: Stack) -> None:
+    def __init__(self, stack: Stack, **environment: str) -> None:
         self._stack = stack
         variables = {**stack.functions["IntakeFunction"].environment, **stack.functions["WorkerFunction"].environment}
-        self.gateway = stack.make_gateway(**variables)
+        self.gateway = stack.make_gateway(**variables, **environment)
         self._jobs_url = (
             self.gateway.settings.jobs_queue_url_prefix + self.gateway.catalogue.models[MODEL].resource_slug
         )

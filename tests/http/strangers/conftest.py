@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from gateway.bootstrap import Gateway
 
 from tests.http.asking import CHAT, COMPLETIONS, chat_body
 from tests.support.http_client import Response, request
 from tests.support.stack import MODEL, AppServer, Stack
+from tests.support.wire_tap import Tap, tapped
 
 
 @dataclass(frozen=True, slots=True)
 class Door:
-    """Both applications on gateways of their own, as a client sees them: one address."""
+    """Both applications on gateways of their own, as a client sees them: one address. Their wires to AWS are tapped."""
 
-    gateways: tuple[Gateway, Gateway]
+    aws: Tap
+    sagemaker: Tap
     chat: AppServer
     account: AppServer
     document: dict[str, Any]
@@ -38,15 +40,27 @@ class Door:
             if method != "parameters"
         ]
 
+    def cost(self) -> list[str]:
+        """The AWS operations since the last look."""
+        operations = [sent.operation for tap in (self.aws, self.sagemaker) for sent in tap.sent()]
+        self.aws.forget()
+        self.sagemaker.forget()
+        return operations
+
 
 @pytest.fixture(scope="package")
 def door(stack: Stack) -> Iterator[Door]:
-    chat, account = stack.make_gateway(), stack.make_gateway(**stack.functions["AccountFunction"].environment)
-    servers = AppServer(chat.chat_app()), AppServer(account.account_app())
-    document = request(servers[1].port, "GET", "/openapi.json").json()
-    yield Door((chat, account), *servers, document)
-    for server in servers:
-        server.stop()
+    with ExitStack() as open_taps:
+        aws = open_taps.enter_context(tapped(stack.environment["AWS_ENDPOINT_URL"]))
+        sagemaker = open_taps.enter_context(tapped(stack.environment["AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME"]))
+        tapping = {"AWS_ENDPOINT_URL": aws.url, "AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME": sagemaker.url}
+        variables = {**stack.functions["AccountFunction"].environment, **tapping}
+        chat, account = stack.make_gateway(**tapping), stack.make_gateway(**variables)
+        servers = AppServer(chat.chat_app()), AppServer(account.account_app())
+        document = request(servers[1].port, "GET", "/openapi.json").json()
+        yield Door(aws, sagemaker, *servers, document)
+        for server in servers:
+            server.stop()
 
 
 GOOD_BODIES: dict[tuple[str, str], Any] = {
