@@ -32,7 +32,10 @@ Component = dict[str, Any]
 def describe(
     *, project: Mapping[str, Any], locked: Sequence[Locked], licences: Mapping[str, str], templates: str
 ) -> Any:
-    """The document. `templates` are their texts; `licences` are those of the packages by normalised name; a package without one is a KeyError."""
+    """The document. `templates` are their texts; `licences` are those of the packages by normalised name.
+
+    Raises KeyError for a package without one.
+    """
     root: Component = {
         "type": "application",
         "bom-ref": project["name"],
