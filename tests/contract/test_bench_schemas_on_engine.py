@@ -12,16 +12,21 @@ import pytest
 from gateway.domain.errors import InvalidRequest
 from gateway.domain.json_closer import JsonCloser
 from gateway.domain.response_format import engine_response_format, parse_response_format
+from gateway.domain.tool_answer import ToolAnswerShaper
+from gateway.domain.tools import answer_format, parse_tools, render_instructions
 from hypothesis import HealthCheck, Phase, assume, event, given, settings
 
 from tests.support.bench_schemas import bench_names, bench_schema
+from tests.support.corpora import Tool, sampled_tool_sets
+from tests.support.deltas import fold
 from tests.support.real_engine import serve_model
 from tests.support.schema_strategy import ACCEPTED_MOSTLY
 
-pytestmark = pytest.mark.model
-
-EVERY = 10
-"""Of the bench's files, this many are passed over for one that is asked: an answer takes a second or two."""
+_WAITED_S = 600
+"""One test may take so long: an answer takes a second or two, and a minute on a machine with much else to do."""
+pytestmark = [pytest.mark.model, pytest.mark.timeout(_WAITED_S)]
+EVERY = 15
+"""One schema in so many is asked."""
 
 
 @pytest.fixture(scope="module")
@@ -39,10 +44,11 @@ def engine_fields(schema: Any) -> dict[str, Any] | None:
     return engine_response_format(form, dialect="llama.cpp")
 
 
-def ask(engine: str, fields: dict[str, Any], *, max_tokens: int) -> tuple[str, str]:
+def ask(engine: str, fields: dict[str, Any], *, max_tokens: int, instructions: str = "") -> tuple[str, str]:
     """A hot answer to a question that has nothing to do with the schema."""
+    system = [{"role": "system", "content": instructions}] if instructions else []
     body = {
-        "messages": [{"role": "user", "content": "Tell me of the sea."}],
+        "messages": [*system, {"role": "user", "content": "Tell me of the sea."}],
         "temperature": 1.2,
         "seed": 5,
         "max_tokens": max_tokens,
@@ -51,7 +57,7 @@ def ask(engine: str, fields: dict[str, Any], *, max_tokens: int) -> tuple[str, s
     request = urllib.request.Request(
         f"{engine}/v1/chat/completions", json.dumps(body).encode(), {"Content-Type": "application/json"}
     )
-    with urllib.request.urlopen(request, timeout=90) as response:
+    with urllib.request.urlopen(request, timeout=_WAITED_S) as response:
         choice = json.load(response)["choices"][0]
     return choice["message"]["content"], choice["finish_reason"]
 
@@ -83,8 +89,28 @@ def test_the_engine_holds_to_any_schema_that_is_taken(engine: str, schema: Any) 
 
 
 @pytest.mark.parametrize("name", bench_names(every=EVERY))
-def test_the_engine_holds_to_a_schema_of_the_bench(engine: str, name: str) -> None:
+def test_the_engine_holds_to_a_schema_of_the_world(engine: str, name: str) -> None:
     schema = bench_schema(name)
     fields = engine_fields(schema)
     if fields is not None:
         check(schema, *ask(engine, fields, max_tokens=120))
+
+
+@pytest.mark.parametrize("tools", sampled_tool_sets(4), ids=lambda tools: tools[0]["function"]["name"])
+def test_required_calls_one_of_any_tools_with_arguments_that_validate(engine: str, tools: list[Tool]) -> None:
+    plan = parse_tools(tools, "required", False)
+    assert plan is not None
+    told = render_instructions(plan)[:400]  # the model may be told little: the grammar knows them all
+    fields = engine_response_format(answer_format(plan), dialect="llama.cpp")
+    text, reason = ask(engine, fields, max_tokens=80, instructions=told)
+    shaper = ToolAnswerShaper(lambda: "call_1")
+    deltas = shaper.feed(text)
+    last, final = shaper.finish(reason)
+    (call,) = fold(deltas + last)["tool_calls"]
+    arguments = json.loads(call["function"]["arguments"])
+    schemas = {tool["function"]["name"]: tool["function"]["parameters"] for tool in tools}
+    assert call["function"]["name"] in schemas
+    if final == "tool_calls":
+        jsonschema.Draft202012Validator(schemas[call["function"]["name"]]).validate(arguments)
+    else:
+        assert (final, reason) == ("length", "length")

@@ -244,7 +244,7 @@ def test_vllm_s_refusal_of_max_tokens_is_one_more_try_with_what_is_left(
     engine = stack.second_engine.engine = ScriptedEngine([vllm_refusal(300), Script(pieces=whole("Hi"))])
     response = Asker(vllm_port, account.authorization)(model=SECOND_MODEL, max_tokens=400)
     assert response.status == 200
-    assert [json.loads(body)["max_tokens"] for body in engine.bodies] == [400, 212]
+    assert [json.loads(body).get("max_tokens") for body in engine.bodies] == [400, None]
 
 
 def test_vllm_s_refusal_of_a_prompt_is_final_and_bills_nothing(

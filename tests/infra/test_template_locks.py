@@ -8,7 +8,8 @@ import pytest
 
 from tests.infra.transformed import ROOT
 
-LOCKS = sorted(path.relative_to(ROOT).as_posix() for path in [*ROOT.glob("*.lock"), *ROOT.glob("layers/*/*.lock")])
+PLACES = ("*.lock", "layers/*/*.lock", "tests/clients/*/*.lock")
+LOCKS = sorted(path.relative_to(ROOT).as_posix() for place in PLACES for path in ROOT.glob(place))
 
 
 def pins(lock: str) -> dict[str, str]:
@@ -21,10 +22,12 @@ def test_every_lock_is_here() -> None:
         "layers/dependencies/requirements.lock",
         "requirements-audit.lock",
         "requirements-checkov.lock",
+        "requirements-corpora.lock",
         "requirements-dev.lock",
         "requirements-model.lock",
         "requirements-sam.lock",
         "requirements.lock",
+        "tests/clients/instructor/requirements.lock",
     ]
 
 

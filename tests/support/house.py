@@ -140,3 +140,11 @@ async def drive(house: House, order: Order, *, leave_after: int | None = None) -
         await run.close(error)
         raise
     return run, told, await run.close()
+
+
+async def nothing_is_held(house: House) -> None:
+    """No lease, no slot, no place in the line, and the counters hold only what was used."""
+    account = await house.account()
+    assert dict(account.open) == {}
+    assert await house.held() == set()
+    assert account.tokens_today == sum(record.tokens.total for record in house.settled())

@@ -11,12 +11,16 @@ from tests.support.local_stack import model_file
 
 
 @contextmanager
-def serve_model(*, context_tokens: int = 4096, sequences: int = 2) -> Iterator[str]:
-    """The address of a llama.cpp server with the local model; each sequence has the whole context to itself."""
+def serve_model(*, context_tokens: int = 4096, sequences: int = 2, template: str = "") -> Iterator[str]:
+    """The address of a llama.cpp server with the local model; each sequence has the whole context to itself.
+
+    `template` is a chat template in place of the model's own.
+    """
     xllamacpp = pytest.importorskip("xllamacpp")
     params = xllamacpp.CommonParams()
     params.model.path = str(model_file())
     params.n_ctx, params.n_parallel, params.port = context_tokens * sequences, sequences, 0
+    params.chat_template = template
     params.cpuparams.n_threads = 1  # tests run beside each other, and idle threads spin
     params.verbosity = 1
     server = xllamacpp.Server(params)

@@ -14,6 +14,7 @@ VALUES = SCALARS | st.lists(SCALARS, max_size=2) | st.dictionaries(NAMES, SCALAR
 PATTERNS = st.sampled_from(
     ["^[a-z]{2,4}$", "^a|b$", "\\d{3}", "^x-", "", '[^"]+', "^(?=a)", "^\\w+@\\w+\\.com$", "(ab)*c"]
 )
+LONG_FORMATS = st.sampled_from(["email", "uri", "hostname"])
 FORMATS = st.sampled_from(["date", "date-time", "time", "email", "uuid", "ipv4", "uri", "hostname", "unheard-of"])
 
 
@@ -32,6 +33,7 @@ STRINGS = (
     | typed("string", pattern=PATTERNS)
     | typed("string", pattern=PATTERNS, maxLength=st.integers(0, 9))
     | typed("string", format=FORMATS)
+    | typed("string", format=LONG_FORMATS, minLength=st.integers(0, 5), maxLength=st.integers(40, 2083))
 )
 NUMBERS = st.sampled_from(["integer", "number"]).flatmap(
     lambda type_: typed(

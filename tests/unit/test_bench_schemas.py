@@ -103,7 +103,7 @@ def test_the_sample_is_300_files_over_its_ten_sets() -> None:
 
 
 @pytest.mark.parametrize("name", bench_names())
-def test_a_schema_of_the_bench_is_enforced_or_refused_by_keyword(name: str) -> None:
+def test_a_schema_of_the_world_is_enforced_or_refused_by_keyword(name: str) -> None:
     schema = bench_schema(name)
     core = core_or_refusal(schema)
     if core is None:

@@ -27,8 +27,22 @@ VLLM_CONTEXTS = [
     "100 in the completion). Please reduce the length of the messages or completion.",
     "This model's maximum context length is 8192 tokens. However, your request has 9000 input tokens. Please reduce "
     "the length of the input messages.",
+    "'max_tokens' or 'max_completion_tokens' is too large: 100. This model's maximum context length is 8192 tokens and "
+    "your request has 9000 input tokens (100 > 8192 - 9000). None",
     "The decoder prompt (length 9000) is longer than the maximum model length of 8192.",
+    "The decoder prompt (length 9000) plus the number of requested output tokens (at least 1) is longer than the "
+    "maximum model length of 8192. Make sure that `max_model_len` is no smaller than the number of text tokens.",
+    "Input length (9000) exceeds model's maximum context length (8192).",
 ]
+VLLM_COUNTED_IN_PART = {
+    "This model's maximum context length is 8192 tokens. However, your prompt contains at least 8193 input tokens, "
+    "which exceeds this limit even without any output tokens.": 8193,
+    "This model's maximum context length is 8192 tokens. However, you requested 1000 output tokens and your prompt "
+    "contains at least 7193 input tokens, for a total of at least 8193 tokens.": 7193,
+    "This model's maximum context length is 8192 tokens. However, your prompt contains 99999 characters (more than "
+    "98304 characters, which is the upper bound for 8192 input tokens). Please reduce the input prompt.": 8193,
+    "max_tokens=9000 cannot be greater than max_model_len=8192. Please request fewer output tokens.": 1,
+}
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=5),
     lambda inner: (
@@ -119,6 +133,23 @@ def test_a_prompt_over_the_context_is_refused_with_both_numbers(body: dict[str, 
     assert (refusal.status, refusal.reason, refusal.param) == (400, "context_length_exceeded", "messages")
     assert "9000" in refusal.message
     assert "8192" in refusal.message
+
+
+@pytest.mark.parametrize("message", VLLM_COUNTED_IN_PART)
+def test_where_vllm_stopped_counting_the_number_is_told_as_a_least(message: str) -> None:
+    refusal = translate_refusal(400, {"error": {"message": message, "param": "input_tokens", "code": 400}})
+    assert isinstance(refusal, ContextExceeded)
+    least = VLLM_COUNTED_IN_PART[message]
+    assert (refusal.prompt_tokens, refusal.context_tokens) == (least, 8192)
+    assert f"at least {least} tokens" in refusal.message
+
+
+def test_a_field_that_the_engine_names_is_named_to_the_client_and_nothing_else_is() -> None:
+    for named, param in (("logit_bias", "logit_bias"), ("messages", None), ("secret", None), (None, None), ([], None)):
+        refusal = translate_refusal(400, {"error": {"message": "the secret prompt", "param": named, "code": 400}})
+        assert isinstance(refusal, InvalidRequest)
+        assert refusal.param == param
+        assert "secret" not in refusal.message
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
@@ -12,7 +11,8 @@ from gateway.domain.errors import InvalidRequest
 from gateway.domain.models import Model
 from gateway.domain.prompt import fold_messages
 from hypothesis import given, settings
-from hypothesis import strategies as st
+
+from tests.support.conversations import CONVERSATIONS, words_of
 
 TEXT_ONLY = Model(
     id="m",
@@ -28,36 +28,6 @@ TEXT_ONLY = Model(
 )
 SEEING = replace(TEXT_ONLY, vision=True)
 IMAGE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA=="}}
-
-# Marked words, so that each text can be found again in the folded conversation.
-WORDS = st.integers(0, 10**6).map(lambda number: f"<{number}>")
-CONTENTS = WORDS | st.just("") | st.lists(WORDS, max_size=3).map(lambda ws: [{"type": "text", "text": w} for w in ws])
-CALLS = st.lists(
-    st.builds(
-        lambda name, argument: {
-            "id": f"call_{name}",
-            "type": "function",
-            "function": {"name": name, "arguments": json.dumps({"q": argument})},
-        },
-        st.sampled_from(["search", "weather"]),
-        WORDS,
-    ),
-    min_size=1,
-    max_size=2,
-)
-MESSAGES = st.one_of(
-    st.builds(lambda role, c: {"role": role, "content": c}, st.sampled_from(["system", "developer", "user"]), CONTENTS),
-    st.builds(lambda c: {"role": "assistant", "content": c}, CONTENTS),
-    st.builds(lambda c, calls: {"role": "assistant", "content": c, "tool_calls": calls}, st.none() | CONTENTS, CALLS),
-    st.builds(lambda c: {"role": "tool", "tool_call_id": "call_search", "content": c}, CONTENTS),
-)
-CONVERSATIONS = st.lists(MESSAGES, min_size=1, max_size=8)
-
-
-def words_of(messages: list[dict[str, Any]]) -> list[str]:
-    """The marked words in reading order."""
-    text = json.dumps(messages)
-    return [piece.split(">")[0] for piece in text.split("<")[1:]]
 
 
 @settings(deadline=None)

@@ -21,14 +21,26 @@ COUNT_EVERY_CHUNK: Mapping[str, Mapping[str, Any]] = {
     "vllm": {"stream_options": {"include_usage": True, "continuous_usage_stats": True}},
 }
 
-_CONTEXT_NUMBERS = (
-    # vLLM: "This model's maximum context length is 8192 tokens. However, you requested 9000 tokens (8900 in the
-    # messages, 100 in the completion)"; later versions: "... your request has 8900 input tokens"
-    re.compile(
-        r"maximum context length is (?P<limit>\d+) tokens.*?(?P<prompt>\d+) (?:in the messages|input tokens)", re.S
-    ),
-    re.compile(r"prompt \(length (?P<prompt>\d+)\).*?(?:max_model_len|maximum model length) of (?P<limit>\d+)", re.S),
+_LIMIT = r"maximum context length is (?P<limit>\d+) tokens.*?"
+_CONTEXT_NUMBERS = tuple(
+    re.compile(form, re.S)
+    for form in (
+        # "... upper bound for 8192 input tokens": so long a text that vLLM did not count its tokens
+        _LIMIT + r"(?P<passed>\d+) input tokens\)",
+        # "... your prompt contains at least 8193 input tokens": counted up to the first that is too many
+        _LIMIT + r"at least (?P<least>\d+) input tokens",
+        # counted whole: "8900 in the messages", in later versions "8900 input tokens"
+        _LIMIT + r"(?P<prompt>\d+) (?:in the messages|input tokens)",
+        r"prompt \(length (?P<prompt>\d+)\).*?(?:max_model_len|maximum model length) of (?P<limit>\d+)",
+        r"Input length \((?P<prompt>\d+)\) exceeds model's maximum context length \((?P<limit>\d+)\)",
+        # max_tokens alone is over; nothing was counted
+        r"max_(?:completion_)?tokens=\d+ cannot be greater than max_model_len=(?P<limit>\d+)",
+    )
 )
+"""vLLM's refusals, in the words of its versions up to 0.33."""
+
+_NAMED_BY_ENGINES = frozenset({"logit_bias", "logprobs", "top_logprobs", "seed", "stop", "top_k", "min_p"})
+"""The client's own fields, passed on as they are: an engine that refuses one of them names it to the client."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +70,15 @@ class EngineChunk:
 
 
 class ContextExceeded(InvalidRequest):
-    """The prompt does not fit the model's context; both numbers are in tokens."""
+    """The prompt does not fit the model's context; both numbers are in tokens.
 
-    def __init__(self, *, prompt_tokens: int, context_tokens: int) -> None:
+    `at_least` says that the engine stopped counting at `prompt_tokens`.
+    """
+
+    def __init__(self, *, prompt_tokens: int, context_tokens: int, at_least: bool = False) -> None:
+        counted = f"at least {prompt_tokens}" if at_least else f"{prompt_tokens}"
         super().__init__(
-            f"The prompt has {prompt_tokens} tokens; the model's context holds {context_tokens}. Shorten the messages.",
+            f"The prompt has {counted} tokens; the model's context holds {context_tokens}. Shorten the messages.",
             param="messages",
             reason="context_length_exceeded",
         )
@@ -146,12 +162,23 @@ def translate_refusal(status: int, body: Mapping[str, Any] | bytes | str) -> Gat
     if isinstance(prompt, int) and isinstance(context, int):  # llama.cpp's exceed_context_size_error
         return ContextExceeded(prompt_tokens=prompt, context_tokens=context)
     for form in _CONTEXT_NUMBERS:
-        if numbers := form.search(message):
-            return ContextExceeded(prompt_tokens=int(numbers["prompt"]), context_tokens=int(numbers["limit"]))
+        if found := form.search(message):
+            return _context_exceeded(found.groupdict())
     if status == 503:
         return ServiceUnavailable("The model is loading.", reason="model_warming", retry_after_s=10)
     if status == 429:
         return ServiceUnavailable("The model is busy.", reason="line_full", retry_after_s=5)
     if status in (400, 422):
+        param = error.get("param")
+        if isinstance(param, str) and param in _NAMED_BY_ENGINES:
+            return InvalidRequest(f"The model's engine refused '{param}'.", param=param)
         return InvalidRequest("The model's engine refused the request: a parameter or the conversation's form.")
     return ServerError(reason="engine_failed")
+
+
+def _context_exceeded(numbers: Mapping[str, str]) -> ContextExceeded:
+    limit = int(numbers["limit"])
+    if "prompt" in numbers:
+        return ContextExceeded(prompt_tokens=int(numbers["prompt"]), context_tokens=limit)
+    least = int(numbers["least"]) if "least" in numbers else int(numbers.get("passed", 0)) + 1
+    return ContextExceeded(prompt_tokens=least, context_tokens=limit, at_least=True)

@@ -120,13 +120,15 @@ def _multiples(step: float, least: int | None, greatest: int | None) -> Core:
 
 
 def lower_string(keywords: Mapping[str, Any]) -> Core:
-    """A pattern, a known format, or lengths."""
+    """A pattern, or a known format that can have these lengths, or lengths alone."""
     least, most = int(keywords.get("minLength", 0)), keywords.get("maxLength")
     if most is not None and most < least:
         raise Never("minLength")
     pattern = keywords.get("pattern")
-    if pattern is None and not least and most is None:
-        pattern = FORMATS.get(keywords.get("format", ""))
+    if pattern is None:
+        known = FORMATS.get(keywords.get("format", ""))
+        if known is not None and fit(parse_pattern(known), least, most) is not None:
+            pattern = known
     if pattern is None:
         return {"type": "string", **_lengths(least, most)}
     try:

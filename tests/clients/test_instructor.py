@@ -1,0 +1,64 @@
+"""`instructor` on the real local model: types filled through tools, schemas and JSON mode, whole and streamed.
+
+What it fills a type with is not judged: a model of 135M parameters holds to the form because the grammar makes it.
+Not run: modes without a form (`MD_JSON`, `JSON_O1`), which ask for JSON in words only, and a model of that size does
+not heed them; lists without an end (`create_iterable`), for it does not end them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.local_stack import MODEL, ROOT, LocalStack
+
+PYTHON = ROOT / ".venv-instructor" / "bin" / "python"
+SCRIPT = Path(__file__).parent / "instructor" / "modes.py"
+_SCRIPT_S = 500
+
+pytestmark = [
+    pytest.mark.skipif(not PYTHON.exists(), reason="instructor has an environment of its own (make test-clients)"),
+    pytest.mark.timeout(_SCRIPT_S + 100),
+]
+
+
+@pytest.fixture(scope="module")
+def reports(stack: LocalStack) -> dict[str, Any]:
+    """What each mode came to."""
+    environment = {**os.environ, "BASE_URL": stack.base_url, "API_KEY": stack.api_key, "MODEL": MODEL}
+    done = subprocess.run(
+        [PYTHON, "-W", "error::DeprecationWarning:__main__", SCRIPT],
+        env=environment,
+        capture_output=True,
+        encoding="utf-8",
+        timeout=_SCRIPT_S,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    told: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return told
+
+
+@pytest.mark.parametrize("mode", ["TOOLS", "TOOLS_STRICT", "JSON_SCHEMA"])
+def test_a_type_is_filled_at_the_first_try(reports: dict[str, Any], mode: str) -> None:
+    assert reports[mode].keys() == {"city", "unit", "days", "note"}
+
+
+@pytest.mark.parametrize("mode", ["TOOLS streamed", "JSON_SCHEMA streamed"])
+def test_a_type_is_filled_while_it_streams(reports: dict[str, Any], mode: str) -> None:
+    assert reports[mode]["states"] > 5
+    assert 1 <= len(reports[mode]["days"]) <= 2
+
+
+def test_several_tools_are_called_in_one_answer(reports: dict[str, Any]) -> None:
+    assert reports["PARALLEL_TOOLS"]
+    assert set(reports["PARALLEL_TOOLS"]) <= {"Day", "Forecast"}
+
+
+def test_json_mode_gives_an_object(reports: dict[str, Any]) -> None:
+    assert isinstance(reports["JSON"], dict)
