@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from math import ceil
 from pathlib import Path
 from statistics import fmean
@@ -63,30 +63,55 @@ def write_units(size: int) -> int:
     return ceil(size / 1024)
 
 
-def most_slots(service_s: float, *, writes: float, units_per_s: float) -> int:
-    """The most slots one item may have so that a full line takes at most these write units a second."""
+def read_units(size: int) -> int:
+    """Read units of one consistent read of an item of this size."""
+    return ceil(size / 4096)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rates:
+    """How often an item is written for each slot served, and read by each waiter in a second."""
+
+    writes: float
+    looks: float
+
+    def units(self, slots: int, *, waiting: int, service_s: float) -> tuple[int, float, float]:
+        """The item's bytes, and the write and read units a second that it takes."""
+        size = item_bytes(holding=slots, waiting=waiting)
+        return size, slots / service_s * self.writes * write_units(size), waiting * self.looks * read_units(size)
+
+
+def most_slots(service_s: float, *, rates: Rates, writes_per_s: float, reads_per_s: float) -> int:
+    """The most slots one item may have so that a full line takes at most these units a second."""
     slots = 1
     while True:
-        size = item_bytes(holding=slots + 1, waiting=WAITING_PER_SLOT * (slots + 1))
-        if size > ITEM_LIMIT_BYTES or (slots + 1) / service_s * writes * write_units(size) > units_per_s:
+        size, writes, reads = rates.units(slots + 1, waiting=WAITING_PER_SLOT * (slots + 1), service_s=service_s)
+        if size > ITEM_LIMIT_BYTES or writes > writes_per_s or reads > reads_per_s:
             return slots
         slots += 1
 
 
-def sizes_table(*, calm_writes: float, full_writes: float, limit: float) -> list[str]:
+def sizes_table(*, calm: Rates, full: Rates, writes_per_s: float, reads_per_s: float) -> list[str]:
     """The item at 10, 100 and 1,000 slots."""
+    service_s = Scene().service_s
     rows = [
-        f"| slots | line | item | write units a write | writes/s at {Scene().service_s:g} s | units/s | of the limit |",
-        "| ---: | --- | ---: | ---: | ---: | ---: | ---: |",
+        f"| slots | line | item | writes/s at {service_s:g} s | write units/s | of the limit | read units/s "
+        "| of the limit |",
+        "| ---: | --- | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
     for slots in SLOTS:
-        for name, waiting, writes in (("empty", 0, calm_writes), ("full", WAITING_PER_SLOT * slots, full_writes)):
-            size = item_bytes(holding=slots, waiting=waiting)
-            rate = slots / Scene().service_s * writes
-            units = rate * write_units(size)
-            fits = "does not fit" if size > ITEM_LIMIT_BYTES else f"{units / limit:.0%}"
-            measures = (f"{size / 1024:,.1f} KB", f"{write_units(size):,}", f"{rate:,.1f}", f"{units:,.0f}")
-            rows.append(f"| {slots:,} | {name} | {' | '.join(measures)} | {fits} |")
+        for name, waiting, rates in (("empty", 0, calm), ("full", WAITING_PER_SLOT * slots, full)):
+            size, writes, reads = rates.units(slots, waiting=waiting, service_s=service_s)
+            fits = size <= ITEM_LIMIT_BYTES
+            cells = (
+                f"{size / 1024:,.1f} KB",
+                f"{slots / service_s * rates.writes:,.1f}",
+                f"{writes:,.0f}",
+                f"{writes / writes_per_s:.0%}" if fits else "does not fit",
+                f"{reads:,.0f}",
+                f"{reads / reads_per_s:.0%}" if fits else "does not fit",
+            )
+            rows.append(f"| {slots:,} | {name} | {' | '.join(cells)} |")
     return rows
 
 
@@ -119,8 +144,9 @@ def figures(series: Mapping[str, Seen], full: Seen, *, scene: Scene) -> list[str
     """The generated part of the page."""
     calm, plain, fair = series.values()
     dynamodb = read_prices()["dynamodb"]
-    limit = dynamodb["writes_per_s_of_an_item"]
-    full_writes = sum(full.calls[name] for name in WRITES) / full.served
+    limits = {"writes_per_s": dynamodb["writes_per_s_of_an_item"], "reads_per_s": dynamodb["reads_per_s_of_an_item"]}
+    waited_s = sum(fate.waited_s for fate in full.fates.values())
+    rates = Rates(writes=sum(full.calls[name] for name in WRITES) / full.served, looks=full.calls["look"] / waited_s)
     means = [most_of_one(calm, seen, fmean) for seen in (fair, plain)]
     tails = [most_of_one(calm, seen, lambda values: percentile(values, 95)) for seen in (fair, plain)]
     lines = [
@@ -141,15 +167,17 @@ def figures(series: Mapping[str, Seen], full: Seen, *, scene: Scene) -> list[str
         "",
         f"Without bursts a request costs {calls['writes']:.1f} writes and {calls['reads']:.1f} reads of the model's "
         "item in this scene (2 and 0 where a slot is free at once); past saturation "
-        f"{full_writes:.1f} writes for each one served, those of the refused ones included.",
+        f"{rates.writes:.1f} writes for each one served, those of the refused ones included, and {rates.looks:.1f} "
+        "reads a second for each that waits.",
         "",
-        *sizes_table(calm_writes=2, full_writes=full_writes, limit=limit),
+        *sizes_table(calm=Rates(writes=2, looks=0), full=rates, **limits),
         "",
         "| seconds in a slot | most slots on one item |",
         "| ---: | ---: |",
     ]
+    half = {name: limit / 2 for name, limit in limits.items()}
     for service_s in SERVICE_S:
-        lines.append(f"| {service_s} | {most_slots(service_s, writes=full_writes, units_per_s=limit / 2)} |")
+        lines.append(f"| {service_s} | {most_slots(service_s, rates=rates, **half)} |")
     line_units = 2 * write_units(item_bytes(holding=Scene().slots, waiting=0))
     units = ACCOUNT_WRITES + line_units + SETTLE_WRITES
     usd = units * dynamodb["usd_per_million_writes"]

@@ -125,7 +125,7 @@ def test_who_is_next_looks_oftenest_and_nobody_without_end() -> None:
     busy = line(waiting=[], holding=[], slots=8, service_s=6)
     looks = [busy.look_again_s(ahead) for ahead in range(40)]
     assert looks == sorted(looks)
-    assert (looks[0], looks[4], looks[-1]) == pytest.approx((0.3, 0.75, 1.0))
+    assert (looks[0], looks[4], looks[-1]) == pytest.approx((0.3, 0.75, 2.0))
     assert line(waiting=[], holding=[], slots=0, service_s=0.1).look_again_s(1) == 0.1
 
 

@@ -45,7 +45,7 @@ def test_never_more_run_than_there_are_slots_and_the_line_empties(seed: int) -> 
 
 
 def test_every_request_is_served_or_told_why_not_within_the_bound(fair: Seen) -> None:
-    assert max(fate.waited_s for fate in fair.fates.values()) <= HOUR.wait_s + LONGEST_LOOK_S
+    assert max(fate.waited_s for fate in fair.fates.values()) <= HOUR.wait_s + 10 * HOUR.call_s
     refused = [fate for fate in fair.fates.values() if fate.refused is not None]
     assert {fate.refused for fate in refused} == {"line_full", "line_timeout"}
     assert all((fate.retry_after_s or 0) >= 1 for fate in refused)

@@ -95,7 +95,8 @@ class Queue:
                 return
             if now_s >= until_s:
                 raise waited_too_long(line)
-            await self.clock.sleep(line.look_again_s(ahead or 0) * (0.5 + self.clock.jitter()))
+            pause_s = line.look_again_s(ahead or 0) * (0.5 + self.clock.jitter())
+            await self.clock.sleep(min(pause_s, until_s - now_s))
 
     def _max_waiting(self, line: Line) -> int:
         return max(1, line.slots * self.max_waiting_per_slot)

@@ -24,7 +24,7 @@ WANTED_FOR_S = 600
 """Who asked for a model without copies, and was told to retry, is taken to want it for so long."""
 WANT_AGAIN_S = 30
 """A want is noted no more often: it is a write on the model's item."""
-LOOK_S = (0.1, 1.0)
+LOOK_S = (0.1, 2.0)
 """A waiter looks away for no shorter and no longer; a look is one consistent read of the item."""
 INTERACTIVE = 0
 QUEUED = 1
