@@ -11,8 +11,8 @@ from gateway.config import Settings
 from tests.infra.transformed import ROOT, resources, source, transformed, walk
 
 FUNCTIONS = resources(transformed(), "AWS::Lambda::Function")
-# Read by the runtime, by Python, by the adapter and by Powertools, not by us.
-OTHER_READERS = ("AWS_LAMBDA_", "AWS_LWA_", "POWERTOOLS_", "PYTHONPATH")
+# Read by the runtime, by Python and by the adapter, not by us.
+OTHER_READERS = ("AWS_LAMBDA_", "AWS_LWA_", "PYTHONPATH")
 
 
 def variables(function: str) -> dict[str, Any]:

@@ -20,6 +20,12 @@ SETTLEMENT = Settlement(
 )  # fmt: skip
 
 
+@pytest.fixture(autouse=True)
+def a_service_that_powertools_knows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A variable that whoever runs a function may set, and that must not change what alarms and scaling look for."""
+    monkeypatch.setenv("POWERTOOLS_SERVICE_NAME", "chat")
+
+
 def records_of(capsys: pytest.CaptureFixture[str], settlement: Settlement) -> list[dict[str, Any]]:
     """The records of metrics."""
     Telemetry(start_logging("INFO"), "stack").settled(settlement)
@@ -57,3 +63,10 @@ def test_the_log_line_tells_both(capsys: pytest.CaptureFixture[str], caplog: pyt
     records_of(capsys, replace(SETTLEMENT, status="failed", http_status=503, reason="line_timeout"))
     (line,) = caplog.records
     assert (vars(line)["line_ms"], vars(line)["reason"]) == (120, "line_timeout")
+
+
+def test_lost_requests_have_no_dimension_as_their_alarm_has_none(capsys: pytest.CaptureFixture[str]) -> None:
+    Telemetry(start_logging("INFO"), "stack").swept(3)
+    record = json.loads(capsys.readouterr().out)
+    assert record["_aws"]["CloudWatchMetrics"][0]["Dimensions"] == [[]]
+    assert record["LostRequests"] == [3]

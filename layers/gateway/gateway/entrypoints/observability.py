@@ -111,11 +111,17 @@ class Telemetry:
 
     def swept(self, leases: int) -> None:
         """How many leases outlived their process."""
-        metrics = AmazonCloudWatchEMFProvider(namespace=self.namespace)
+        metrics = self._record()
         metrics.add_metric("LostRequests", MetricUnit.Count, leases)
         metrics.flush_metrics()
 
     def _metrics(self, *, model: str) -> AmazonCloudWatchEMFProvider:
-        metrics = AmazonCloudWatchEMFProvider(namespace=self.namespace)
+        metrics = self._record()
         metrics.add_dimension("Model", model)
+        return metrics
+
+    def _record(self) -> AmazonCloudWatchEMFProvider:
+        metrics = AmazonCloudWatchEMFProvider(namespace=self.namespace)
+        # else POWERTOOLS_SERVICE_NAME becomes a dimension, and alarms and scaling, which name theirs, see no metric
+        metrics.service = ""
         return metrics
