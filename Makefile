@@ -1,7 +1,7 @@
 # Every verb of the project; `make` alone lists them. Works with GNU make from 3.81 (macOS) on.
 
 .DEFAULT_GOAL := help
-.PHONY: help run bench bench-smoke plan-capacity test lint types imports test-dynamodb test-template test-schemas test-clients \
+.PHONY: help run bench bench-smoke load load-smoke plan-capacity test lint types imports test-dynamodb test-faults test-template test-schemas test-clients \
   test-deployed test-sam test-sam-now checkov audit licences sbom build deploy outputs destroy lock clean
 
 ARCHITECTURE ?= arm64
@@ -52,7 +52,7 @@ run: $(RUN)  ## The whole service on this machine (PORT=8000, API_KEY=sk-..., MO
 	@exec $(PYTHON) -m infra.local
 
 test: $(DEV)  ## Tests, on the real local model; the client, template and deployed lanes are apart
-	@$(PYTHON) -m pytest -n 2 --dist loadfile --ignore=tests/clients --ignore=tests/deployed \
+	@$(PYTHON) -m pytest -n 2 --dist loadfile --ignore=tests/clients --ignore=tests/deployed --ignore=tests/faults \
 	  --ignore-glob='*/infra/test_template*.py'
 
 test-dynamodb: $(DEV) $(DYNAMODB_LOCAL)/.copied  ## The ports' contracts again, on Amazon's DynamoDB Local (Java, Maven)
@@ -76,6 +76,12 @@ $(JSONSCHEMABENCH)/data:
 	@echo "fetching JSONSchemaBench"
 	@git clone --quiet --depth 1 https://github.com/guidance-ai/jsonschemabench "$(JSONSCHEMABENCH)"
 
+# On DynamoDB Local where an earlier lane has fetched it, else on moto.
+test-faults: $(DEV)  ## Every fault at every step of a request: killed, cut, throttled, twice, left; then the books are judged
+	@mkdir -p build && rm -f build/faults.json
+	@DYNAMODB_LOCAL=$(wildcard $(DYNAMODB_LOCAL)) FAULTS_REPORT=build/faults.json \
+	  $(PYTHON) -m pytest -n 2 --dist load tests/faults
+
 lint: $(DEV)  ## Style and format
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/ruff format --check .
@@ -96,6 +102,12 @@ bench: $(DEV) $(PEERS)/litellm/.installed $(PEERS)/portkey/.installed $(DYNAMODB
 
 bench-smoke: $(DEV)  ## Every measurement once and small, without peers, a minute; for CI
 	@$(PYTHON) -m benchmarks --smoke
+
+load: $(DEV) $(DYNAMODB_LOCAL)/.copied  ## Load and failure at length, ten minutes; the figures of docs/reliability.md (Java, Maven)
+	@DYNAMODB_LOCAL=$(DYNAMODB_LOCAL) $(PYTHON) -m tests.load
+
+load-smoke: $(DEV)  ## The same scenes once and short, two minutes; for CI
+	@DYNAMODB_LOCAL=$(wildcard $(DYNAMODB_LOCAL)) $(PYTHON) -m tests.load --smoke
 
 plan-capacity: $(DEV)  ## What a load needs and costs (RPS=10 PROMPT=500 ANSWER=300 MODEL=gemma-3-12b-it-qat)
 	@$(PYTHON) -m benchmarks.plan_capacity --rps $(RPS) --prompt $(PROMPT) --answer $(ANSWER) --model $(MODEL)

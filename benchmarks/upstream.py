@@ -2,7 +2,8 @@
 
 One process, three faces: OpenAI's chat completions, SageMaker's InvokeEndpointWithResponseStream, and a DynamoDB that
 takes every write at once and keeps none. `max_tokens` is how many frames an answer has, `seed` how many milliseconds
-lie before each. GET /calls tells, and forgets, how often each operation was called.
+lie before each. GET /calls tells, and forgets, how often each operation was called. `BENCH_PORT` is where it
+listens; it takes a free port without one.
 """
 
 from __future__ import annotations
@@ -171,7 +172,8 @@ async def main() -> None:
     account = json.dumps({"Attributes": attributes}).encode()
     calls: Counter[str] = Counter()
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: Connection(account, calls), "127.0.0.1", 0, backlog=2048)
+    port = int(os.environ.get("BENCH_PORT", "0"))
+    server = await loop.create_server(lambda: Connection(account, calls), "127.0.0.1", port, backlog=2048)
     print(server.sockets[0].getsockname()[1], flush=True)
     await server.serve_forever()
 

@@ -43,6 +43,10 @@ class VirtualClock:
         """See `ports.Clock.now_s`."""
         return asyncio.get_running_loop().time()
 
+    def elapsed_s(self) -> float:
+        """See `ports.Clock.elapsed_s`."""
+        return asyncio.get_running_loop().time()
+
     async def sleep(self, seconds: float) -> None:
         """See `ports.Clock.sleep`."""
         await asyncio.sleep(seconds)

@@ -24,9 +24,13 @@ _SERVICES = ("dynamodb", "sqs", "sagemaker")
 
 @dataclass(frozen=True)
 class Aws:
-    """A running moto: `url` is its endpoint, the rest are names of what is in it, and who works on that."""
+    """A running moto: `url` is its endpoint, the rest are names of what is in it, and who works on that.
+
+    `dynamodb_url` is DynamoDB's own: DynamoDB Local's where it stands behind `url`.
+    """
 
     url: str
+    dynamodb_url: str
     table: str
     outbox_url: str
     functions: Mapping[str, Function]
@@ -35,25 +39,25 @@ class Aws:
 @contextmanager
 def run_aws() -> Iterator[Aws]:
     """A moto of its own on a free port, with the template's resources."""
-    with _run_services() as url, environment_of(url):
+    with _run_services() as (url, dynamodb_url), environment_of(url):
         template = load_template(_TEMPLATE, region=REGION, account_id=ACCOUNT_ID, stack_name=STACK_NAME)
         resources = Resources(template, stack_name=STACK_NAME)
         resources.make_all()
         functions = {
             function.logical_id: function for function in read_functions(template, resources, root=_TEMPLATE.parent)
         }
-        yield Aws(url, resources.reference("Table"), resources.reference("OutboxQueue"), functions)
+        yield Aws(url, dynamodb_url, resources.reference("Table"), resources.reference("OutboxQueue"), functions)
 
 
 @contextmanager
-def _run_services() -> Iterator[str]:
+def _run_services() -> Iterator[tuple[str, str]]:
     jars = os.environ.get("DYNAMODB_LOCAL")
     if not jars:
         with run_moto() as url:
-            yield url
+            yield url, url
         return
     with run_dynamodb_local(Path(jars)) as port, run_moto(lambda inner: DynamoDbLocalFront(inner, port)) as url:
-        yield url
+        yield url, f"http://127.0.0.1:{port}"
 
 
 @contextmanager

@@ -145,6 +145,26 @@ async def test_an_engine_that_talks_on_and_on_is_ended_at_the_time_limit() -> No
     assert house.settled()[0].tokens == Tokens(5, 59)
 
 
+@pytest.mark.parametrize("ahead_s", [3600, -3600])
+async def test_a_clock_that_is_set_while_a_run_is_open_neither_cuts_nor_lengthens_it(ahead_s: int) -> None:
+    house = await build_house(answer("Hello", " world"))
+    run = await house.generate.start(new_order(house.customer))
+    house.clock.set_ahead(ahead_s)
+    assert [batch async for batch in run.pieces()]
+    settlement = await run.close()
+    assert (settlement.status, settlement.duration_ms) == ("ok", 0)
+    await nothing_is_held(house)
+
+
+async def test_a_clock_that_is_set_back_does_not_let_an_engine_talk_longer() -> None:
+    house = await build_house([text("a"), *[Silence(PATIENCE_S / 2), text("b")] * 20, finish("length"), DONE])
+    run = await house.generate.start(new_order(house.customer))
+    house.clock.set_ahead(-3600)
+    with pytest.raises(UpstreamTimeout):
+        [batch async for batch in run.pieces()]
+    await run.close()
+
+
 async def test_several_choices_of_one_prompt_pay_for_the_prompt_once() -> None:
     house = await build_house(answer("a"), answer("b", "c"), answer("d"))
     body = {"max_tokens": 9}

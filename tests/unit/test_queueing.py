@@ -53,6 +53,20 @@ async def test_a_free_slot_is_taken_at_once() -> None:
     assert desk.clock.slept == []
 
 
+@pytest.mark.parametrize("ahead_s", [3600, -3600])
+async def test_a_clock_that_is_set_makes_no_wait_longer(ahead_s: int) -> None:
+    desk = await Desk(slots=1).open()
+    await desk.enter("ann1")
+    began_s = desk.clock.elapsed_s()
+    entering = asyncio.create_task(desk.enter("bob1"))
+    await desk.wait_until_waiting(1)
+    desk.clock.set_ahead(ahead_s)
+    with pytest.raises(ServiceUnavailable):
+        await entering
+    assert desk.clock.elapsed_s() - began_s <= WAIT_S + 2
+    assert await desk.waiters() == []
+
+
 async def test_a_slot_is_held_for_as_long_as_it_was_asked_for() -> None:
     desk = await Desk(slots=1).open()
     await desk.enter("ann1")

@@ -19,6 +19,10 @@ class SystemClock:
         """See `ports.Clock.now_s`."""
         return time.time()
 
+    def elapsed_s(self) -> float:
+        """See `ports.Clock.elapsed_s`."""
+        return time.monotonic()
+
     async def sleep(self, seconds: float) -> None:
         """See `ports.Clock.sleep`."""
         await asyncio.sleep(seconds)

@@ -48,7 +48,10 @@ class ChoiceCount:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChoiceReader:
-    """Generates choices on one engine until `until_s`; a silence of `patience_s` is told as an empty batch."""
+    """Generates choices on one engine until the clock has `until_s` elapsed.
+
+    A silence of `patience_s` is told as an empty batch.
+    """
 
     engine: Engine
     clock: Clock
@@ -99,7 +102,7 @@ class ChoiceReader:
         return await self.engine.open(self.model, body, timeout_s=self._left_s())
 
     def _left_s(self) -> float:
-        return self.until_s - self.clock.now_s()
+        return self.until_s - self.clock.elapsed_s()
 
 
 def _decode(decoder: SseDecoder, part: bytes) -> list[bytes]:

@@ -87,7 +87,7 @@ class Generate:
 
         Raises every GatewayError of admission, line and engine; then nothing is held and what happened is settled.
         """
-        now_s = self.clock.now_s()
+        now_s, began_s = self.clock.now_s(), self.clock.elapsed_s()
         lease = Lease(
             request_id=order.request_id,
             account_id=order.key.account_id,
@@ -107,7 +107,7 @@ class Generate:
             # the client left while the write was on its way: if it took effect, it is undone
             await self.settle(abandoned(lease, now_s=now_s))
             raise
-        run = Run(self, order, lease, account, started_s=now_s)
+        run = Run(self, order, lease, account, started_s=began_s)
         try:
             await run.open()
         except BaseException as error:
@@ -173,7 +173,7 @@ class Run:
         """Fetches linked images, takes a slot and waits for the first piece, or for `patience_s`."""
         # before the line: no slot is held for a stranger's slow host
         self._data_urls = await self._with.load_images(self._order.images, dialect=self._order.model.dialect)
-        self._line_since_s = self._with.clock.now_s()
+        self._line_since_s = self._with.clock.elapsed_s()
         await self._with.queue.enter(
             self._order.model.id,
             request_id=self._lease.request_id,
@@ -181,7 +181,7 @@ class Run:
             hold_s=self._with.timeout_s + SLOT_MARGIN_S,
             rank=self._order.rank,
         )
-        self._slot_since_s = self._with.clock.now_s()
+        self._slot_since_s = self._with.clock.elapsed_s()
         if self._order.search is not None:
             # before the status line, however long it takes: a search that must be had can still refuse
             self._findings = await self._with.search.find(self._order.search, self._ask)
@@ -242,7 +242,7 @@ class Run:
         for choice in self._choices:
             async for batch in self._read(choice):
                 if batch and self._first_token_s is None:
-                    self._first_token_s = self._with.clock.now_s()
+                    self._first_token_s = self._with.clock.elapsed_s()
                     batch[:0] = self._found()
                 if batch and isinstance(batch[-1], Ending):
                     self._finish_reason = batch[-1].reason
@@ -260,7 +260,7 @@ class Run:
     async def _give_slot_back(self) -> None:
         served_s = None
         if self._finished and self._slot_since_s is not None:
-            served_s = self._with.clock.now_s() - self._slot_since_s
+            served_s = self._with.clock.elapsed_s() - self._slot_since_s
         try:
             await self._with.lines.leave(self._order.model.id, self._lease.request_id, served_s=served_s)
         except GatewayError:
@@ -279,12 +279,12 @@ class Run:
         await self._with.settle(settlement)
         if self._slot_return is not None:
             await self._slot_return
-        for lease in self._account.dead_leases(self._started_s):
-            await self._with.settle(lost(lease, now_s=self._started_s))
+        for lease in self._account.dead_leases(self._lease.admitted_s):
+            await self._with.settle(lost(lease, now_s=self._lease.admitted_s))
         return settlement
 
     def _settlement(self, error: BaseException | None, job: JobEnd | None) -> Settlement:
-        now_s = self._with.clock.now_s()
+        ended_s = self._with.clock.elapsed_s()
         status, http_status = self._judge(error)
         usage = Usage(Tokens(), 0) if status == "failed" else self.usage
         return Settlement(
@@ -293,14 +293,14 @@ class Run:
             http_status=http_status,
             tokens=usage.tokens,
             cost_nano_usd=usage.cost_nano_usd,
-            ended_s=int(now_s),
+            ended_s=int(self._with.clock.now_s()),
             finish_reason=self._finish_reason,
             stream=self._order.stream,
             first_token_ms=_milliseconds(self._started_s, self._first_token_s),
-            duration_ms=_milliseconds(self._started_s, now_s),
+            duration_ms=_milliseconds(self._started_s, ended_s),
             line_ms=None
             if self._line_since_s is None
-            else _milliseconds(self._line_since_s, self._slot_since_s or now_s),
+            else _milliseconds(self._line_since_s, self._slot_since_s or ended_s),
             reason=None if status == "ok" else _reason_of(error),
             searches=self._findings.requests if self._findings else 0,
             stale=self._account.stale,

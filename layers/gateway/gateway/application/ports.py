@@ -25,6 +25,10 @@ class Clock(Protocol):
         """Unix time in seconds."""
         ...
 
+    def elapsed_s(self) -> float:
+        """Seconds since some moment, on a clock that nobody sets: it says how long, never when."""
+        ...
+
     async def sleep(self, seconds: float) -> None:
         """Returns after at least so long."""
         ...

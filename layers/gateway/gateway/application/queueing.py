@@ -37,7 +37,7 @@ class Queue:
         Raises ServiceUnavailable: no copy is ready, the line is full, or no slot came free in time. Then nothing is
         held.
         """
-        now_s = self.clock.now_s()
+        now_s, until_s = self.clock.now_s(), self.clock.elapsed_s() + self.wait_s
         taking = self.lines.take(model, request_id=request_id, account_id=account_id, deadline_s=now_s + hold_s)
         line = await self._or_leave(taking, model=model, request_id=request_id)
         if line is None:
@@ -49,7 +49,7 @@ class Queue:
             request_id=request_id, account_id=account_id, since_s=now_s, deadline_s=now_s + self.wait_s + 5, rank=rank
         )
         await self._or_leave(self._join(line, waiter, now_s=now_s), model=model, request_id=request_id)
-        waiting = self._wait(waiter, model=model, until_s=now_s + self.wait_s, hold_s=hold_s)
+        waiting = self._wait(waiter, model=model, until_s=until_s, hold_s=hold_s)
         await self._or_leave(waiting, model=model, request_id=request_id)
 
     async def check(self, model: str) -> None:
@@ -93,7 +93,7 @@ class Queue:
                 raise line_full(line)
             elif ahead == 0 and await self.lines.take_turn(model, waiter, deadline_s=now_s + hold_s):
                 return
-            if now_s >= until_s:
+            if self.clock.elapsed_s() >= until_s:
                 raise waited_too_long(line)
             pause_s = line.look_again_s(ahead or 0) * (0.5 + self.clock.jitter())
             await self.clock.sleep(min(pause_s, until_s - now_s))
