@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from gateway.adapters.aws.table import ATTEMPTS, Table
+from gateway.adapters.aws.table import ATTEMPTS, Table, TableUnavailable
 from gateway.adapters.aws.wire.errors import AwsRefusal
 from gateway.application.settling import Settle
 from gateway.domain.errors import ServiceUnavailable, Unsettled
@@ -46,6 +46,23 @@ def proxy(running_proxy: FaultProxy) -> Iterator[FaultProxy]:
 def store(faulty_aws: Store) -> Store:
     """The AWS adapters behind the proxy."""
     return faulty_aws
+
+
+class SlowClock(ManualClock):
+    """Of which three seconds pass in every pause."""
+
+    async def sleep(self, seconds: float) -> None:
+        await super().sleep(max(3, seconds))
+
+
+async def test_a_table_that_takes_its_time_to_fail_is_given_up_before_all_attempts(
+    aws: Aws, proxy: FaultProxy, faulty_aws: Store
+) -> None:
+    table = Table(connect(proxy.url), aws.table, SlowClock())
+    proxy.fail_always("GetItem", "error")
+    with pytest.raises(TableUnavailable):
+        await table.get_item({"pk": {"S": "x"}, "sk": {"S": "y"}})
+    assert proxy.calls == ["GetItem"] * 4 < ["GetItem"] * ATTEMPTS
 
 
 async def admitted(store: Store) -> tuple[Customer, Lease]:

@@ -6,6 +6,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from tests.load.verdict import PROMISES
+
 BEGIN, END = "<!-- figures: {name} -->", "<!-- end -->"
 
 
@@ -35,6 +37,9 @@ def load_figures(results: Mapping[str, Any]) -> str:
     for name, numbers in results["scenes"].items():
         lines += ["", f"**{name.replace('_', ' ')}**", "", "| | |", "| --- | --- |"]
         lines += [f"| {what.replace('_', ' ')} | {_cell(value)} |" for what, value in numbers.items()]
+    missing = [name.replace("_", " ") for name in PROMISES if name not in results["scenes"]]
+    if missing:
+        lines += ["", f"Not measured yet: {', '.join(missing)}."]
     return "\n".join(lines)
 
 

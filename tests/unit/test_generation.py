@@ -12,7 +12,7 @@ from gateway.domain.errors import ServerError, UpstreamTimeout
 from gateway.domain.usage import Tokens
 
 from tests.support.accounts import new_order
-from tests.support.fake_engine import Gate, Script, Silence, answer, finish, text
+from tests.support.fake_engine import DONE, Gate, Script, Silence, answer, finish, text
 from tests.support.house import PATIENCE_S, TIMEOUT_S, build_house, drive, nothing_is_held
 
 pytestmark = pytest.mark.anyio

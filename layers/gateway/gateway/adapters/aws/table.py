@@ -20,6 +20,9 @@ ATTEMPTS = 6
 """A plain update meets TransactionConflictException while a settlement of the same account is under way. Six attempts
 with growing pauses outlast about ten settlements in a row."""
 FIRST_PAUSE_S = 0.02
+TRY_FOR_S = 8.0
+"""No attempt begins later than this: of a table that is silent, a client is told in a quarter of a minute, and a
+settlement goes to the outbox."""
 TIMEOUT_S = 5.0
 """Every call is one item, one page or one transaction: what is silent for longer is lost, and sent again."""
 INDEX = "by-kind"
@@ -109,9 +112,11 @@ class Table:
 
     async def _call(self, operation: str, **arguments: Any) -> dict[str, Any]:
         client, body = self.clients.wire("dynamodb"), to_json(arguments)
-        pause_s = FIRST_PAUSE_S
+        pause_s, until_s = FIRST_PAUSE_S, self.clock.elapsed_s() + TRY_FOR_S
         for attempt in range(ATTEMPTS):
             if attempt:
+                if self.clock.elapsed_s() >= until_s:
+                    break
                 await self.clock.sleep(pause_s * (0.5 + self.clock.jitter()))
                 pause_s *= 2
             try:
