@@ -1,7 +1,7 @@
 # Every verb of the project; `make` alone lists them. Works with GNU make from 3.81 (macOS) on.
 
 .DEFAULT_GOAL := help
-.PHONY: help run bench bench-smoke load load-smoke plan-capacity test lint types imports test-dynamodb test-faults test-template test-schemas test-clients \
+.PHONY: help install run bench bench-smoke load load-smoke plan-capacity test lint types imports test-dynamodb test-faults test-template test-schemas test-clients \
   test-deployed test-sam test-sam-now checkov audit licences sbom build deploy outputs destroy lock clean
 
 ARCHITECTURE ?= arm64
@@ -47,6 +47,8 @@ help:  ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
 
 # ---------------------------------------------------------------- day to day
+
+install: $(RUN)  ## What `make run` and the operator's command need, in .venv
 
 run: $(RUN)  ## The whole service on this machine (PORT=8000, API_KEY=sk-..., MODEL_PATHS=id=file.gguf)
 	@exec $(PYTHON) -m infra.local
