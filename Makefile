@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .PHONY: help install run bench bench-smoke load load-smoke plan-capacity test lint types imports test-dynamodb test-faults test-template test-schemas test-clients \
-  test-deployed test-sam test-sam-now checkov audit licences sbom build deploy outputs destroy lock clean
+  test-deployed test-sam test-sam-now test-abuse checkov audit licences sbom build deploy outputs destroy lock clean
 
 ARCHITECTURE ?= arm64
 REGION ?= us-east-1
@@ -54,7 +54,7 @@ run: $(RUN)  ## The whole service on this machine (PORT=8000, API_KEY=sk-..., MO
 	@exec $(PYTHON) -m infra.local
 
 test: $(DEV)  ## Tests, on the real local model; the client, template and deployed lanes are apart
-	@$(PYTHON) -m pytest -n 2 --dist loadfile --ignore=tests/clients --ignore=tests/deployed --ignore=tests/faults \
+	@$(PYTHON) -m pytest -n 2 --dist loadfile --ignore=tests/clients --ignore=tests/deployed --ignore=tests/faults --ignore=tests/abuse \
 	  --ignore-glob='*/infra/test_template*.py'
 
 test-dynamodb: $(DEV) $(DYNAMODB_LOCAL)/.copied  ## The ports' contracts again, on Amazon's DynamoDB Local (Java, Maven)
@@ -96,6 +96,9 @@ imports: $(DEV)  ## The direction of imports
 
 test-clients: $(DEV) $(INSTRUCTOR_INSTALLED)  ## Unmodified clients over HTTP: studiolm, openai, pydantic-ai, LangChain, instructor, curl, fetch
 	@$(PYTHON) -m pytest tests/clients
+
+test-abuse: $(DEV)  ## Bad input: Schemathesis on our own document, hypothesis on every parser, raw HTTP; memory measured
+	@$(PYTHON) -m pytest tests/abuse
 
 # ---------------------------------------------------------------- speed
 

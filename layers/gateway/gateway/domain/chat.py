@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, ConfigDict, Field
 
 from gateway.domain.errors import InvalidRequest
-from gateway.domain.wire import WireModel, parse_json_object, parse_request
+from gateway.domain.wire import WHOLE, WireModel, parse_json_object, parse_request
 
 MAX_CHOICES = 8
 MAX_STOPS = 4
@@ -18,9 +18,13 @@ def _as_list(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
 
 
+_Stop = Annotated[str, Field(min_length=1, max_length=256)]
+_Prompt = Annotated[str, Field(min_length=1)]
 Stops = Annotated[
-    list[Annotated[str, Field(min_length=1, max_length=256)]],
-    BeforeValidator(_as_list, json_schema_input_type=str | list[str]),
+    list[_Stop],
+    BeforeValidator(
+        _as_list, json_schema_input_type=_Stop | Annotated[list[_Stop], Field(min_length=1, max_length=MAX_STOPS)]
+    ),
     Field(min_length=1, max_length=MAX_STOPS),
 ]
 Penalty = Annotated[float, Field(ge=-2, le=2)]
@@ -37,16 +41,16 @@ class Sampling(WireModel):
 
     model: Annotated[str, Field(min_length=1, max_length=256, description="Model ID (see GET /v1/models)")]
     temperature: Annotated[float, Field(ge=0, le=2)] = 0.7
-    max_tokens: Annotated[int, Field(ge=1)] = 1000
+    max_tokens: Annotated[int, Field(ge=1), WHOLE] = 1000
     stream: bool = False
     top_p: Annotated[float, Field(ge=0, le=1)] = 1.0
-    top_k: Annotated[int, Field(ge=0)] | None = None
+    top_k: Annotated[int, Field(ge=0, le=2**31 - 1), WHOLE] | None = None
     min_p: Annotated[float, Field(ge=0, le=1)] | None = None
     frequency_penalty: Penalty = 0.0
     presence_penalty: Penalty = 0.0
     stop: Stops | None = None
-    seed: Annotated[int, Field(ge=-(2**63), le=2**63 - 1)] | None = None
-    n: Annotated[int, Field(ge=1, le=MAX_CHOICES)] = 1
+    seed: Annotated[int, Field(ge=-(2**63), le=2**63 - 1), WHOLE] | None = None
+    n: Annotated[int, Field(ge=1, le=MAX_CHOICES), WHOLE] = 1
     stream_options: StreamOptions | None = None
     user: Annotated[str, Field(max_length=512)] | None = None
 
@@ -67,7 +71,7 @@ class ChatRequest(Sampling):
     model_config = ConfigDict(title="ChatRequest")
 
     messages: Annotated[list[dict[str, Any]], Field(min_length=1, max_length=4096)]
-    max_completion_tokens: Annotated[int, Field(ge=1)] | None = None
+    max_completion_tokens: Annotated[int, Field(ge=1), WHOLE] | None = None
     # None is told apart from false: `web_search_options` alone searches, beside an explicit false it does not
     web_search: Annotated[
         Any, Field(description="'auto', 'force', 'images', or false", json_schema_extra={"default": False})
@@ -78,7 +82,7 @@ class ChatRequest(Sampling):
     tool_choice: Any = None
     parallel_tool_calls: bool | None = None
     logprobs: bool = False
-    top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
+    top_logprobs: Annotated[int, Field(ge=0, le=20), WHOLE] | None = None
     logit_bias: dict[str, Annotated[float, Field(ge=-100, le=100)]] | None = None
     metadata: dict[str, str] | None = None
 
@@ -94,8 +98,11 @@ class CompletionRequest(Sampling):
     model_config = ConfigDict(title="CompletionRequest")
 
     prompt: Annotated[
-        list[Annotated[str, Field(min_length=1)]],
-        BeforeValidator(_as_list, json_schema_input_type=str | list[str]),
+        list[_Prompt],
+        BeforeValidator(
+            _as_list,
+            json_schema_input_type=_Prompt | Annotated[list[_Prompt], Field(min_length=1, max_length=MAX_PROMPTS)],
+        ),
         Field(min_length=1, max_length=MAX_PROMPTS),
     ]
 
@@ -111,7 +118,7 @@ EXPECTED = {
     "max_completion_tokens": "an integer of at least 1",
     "stream": "true or false",
     "top_p": "a number from 0 to 1",
-    "top_k": "an integer of at least 0",
+    "top_k": "an integer from 0 to 2147483647",
     "min_p": "a number from 0 to 1",
     "frequency_penalty": "a number from -2 to 2",
     "presence_penalty": "a number from -2 to 2",
@@ -167,9 +174,9 @@ def parse_completion_request(body: bytes) -> CompletionRequest:
 
 def _refuse(fields: dict[str, Any], refused: dict[str, str]) -> None:
     for name, remedy in refused.items():
-        if fields.get(name) not in (None, False):
+        value = fields.pop(name, None)
+        if not (value is None or value is False):
             raise unsupported(name, remedy)
-        fields.pop(name, None)
 
 
 def unsupported(param: str, remedy: str) -> InvalidRequest:

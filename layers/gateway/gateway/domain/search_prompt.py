@@ -93,6 +93,8 @@ def _plan(mode: Mode, options: Mapping[str, Any], where: str) -> SearchPlan:
     if language is not None and not (isinstance(language, str) and _LANGUAGE.fullmatch(language)):
         raise wrong_field(f"{where}.language", 'a language tag such as "en" or "pt-BR"', language)
     days = options.get("freshness_days")
+    if isinstance(days, float) and days.is_integer():
+        days = int(days)
     if days is not None and (isinstance(days, bool) or not isinstance(days, int) or days < 1):
         raise wrong_field(f"{where}.freshness_days", "an integer of at least 1", days)
     return SearchPlan(

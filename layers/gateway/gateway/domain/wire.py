@@ -5,13 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails, from_json
 
 from gateway.domain.errors import InvalidRequest
 
 MAX_NUMBER = 1e300
 """Past this a JSON number is no parameter of ours; Python would read 1e999 as infinity."""
+
+
+def _whole(value: Any) -> Any:
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+WHOLE = BeforeValidator(_whole)
+"""Last among an integer's annotations. JSON has one kind of number: 8.0 is the integer 8, and some write it so."""
 
 
 class WireModel(BaseModel):

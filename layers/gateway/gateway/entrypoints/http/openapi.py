@@ -6,7 +6,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from gateway.domain.chat import ChatRequest, CompletionRequest
+from gateway.domain.chat import REFUSED_COMPLETION_FIELDS, ChatRequest, CompletionRequest
+from gateway.entrypoints.http.openapi_chat import CHAT_SCHEMAS, refused, spell_out
 from gateway.entrypoints.http.openapi_parts import (
     ACCOUNT_ERRORS,
     COUNT,
@@ -19,6 +20,7 @@ from gateway.entrypoints.http.openapi_parts import (
     operation,
     path_id,
     ref,
+    without_need,
 )
 from gateway.entrypoints.http.openapi_queued import QUEUED_SCHEMAS, queued_paths
 
@@ -76,13 +78,16 @@ def _paths() -> dict[str, Any]:
         },
         "/v1/keys": {
             "get": operation("listKeys", "Lists the account's keys (scope `admin`).", answer="KeyList"),
-            "post": operation(
-                "createKey",
-                "Makes a key (scope `admin`); its text is shown this once.",
-                body="NewKey",
-                answer="CreatedKey",
-                status="201",
-                errors=(400, *ACCOUNT_ERRORS, 413),
+            "post": without_need(
+                operation(
+                    "createKey",
+                    "Makes a key (scope `admin`); its text is shown this once.",
+                    body="NewKey",
+                    answer="CreatedKey",
+                    status="201",
+                    errors=(400, *ACCOUNT_ERRORS, 413),
+                    then=("showKey", "deleteKey", "disableKey", "enableKey"),
+                )
             ),
         },
         "/v1/keys/{id}": {
@@ -110,7 +115,9 @@ def _schemas() -> dict[str, Any]:
     schemas: dict[str, Any] = {}
     for model in (ChatRequest, CompletionRequest):
         _add_model(schemas, model)
-    return schemas | _ANSWERS | QUEUED_SCHEMAS
+    schemas["CompletionRequest"]["properties"] |= refused(REFUSED_COMPLETION_FIELDS)
+    schemas["ChatRequest"] = spell_out(schemas["ChatRequest"])
+    return schemas | CHAT_SCHEMAS | _ANSWERS | QUEUED_SCHEMAS
 
 
 def _add_model(schemas: dict[str, Any], model: type[BaseModel]) -> None:

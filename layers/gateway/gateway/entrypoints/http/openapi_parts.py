@@ -28,8 +28,9 @@ def operation(
     stream: str | None = None,
     status: str = "200",
     errors: tuple[int, ...] = ACCOUNT_ERRORS,
+    then: tuple[str, ...] = (),
 ) -> dict[str, Any]:
-    """An operation whose bodies are these schemas."""
+    """An operation whose bodies are these schemas. The answer's `id` is what the operations in `then` take."""
     content: dict[str, Any] = {"application/json": {"schema": ref(answer)}}
     if stream is not None:
         content["text/event-stream"] = {"schema": {"type": "string"}, "itemSchema": ref(stream)}
@@ -47,9 +48,19 @@ def operation(
             },
         },
     }
+    if then:
+        described["responses"][status]["links"] = {
+            id_: {"operationId": id_, "parameters": {"id": "$response.body#/id"}} for id_ in then
+        }
     if body is not None:
-        described["requestBody"] = {"required": True, "content": {"application/json": {"schema": ref(body)}}}
+        content = {"application/json": {"schema": ref(body)}}
+        described["requestBody"] = {"required": True, "content": content}
     return described
+
+
+def without_need(described: dict[str, Any]) -> dict[str, Any]:
+    """The operation, whose body may also be left out."""
+    return described | {"requestBody": {**described["requestBody"], "required": False}}
 
 
 def path_id(description: str) -> dict[str, Any]:

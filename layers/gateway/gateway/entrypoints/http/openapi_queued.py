@@ -33,6 +33,7 @@ def queued_paths() -> dict[str, Any]:
                 answer="Job",
                 status="202",
                 errors=_CHANGING,
+                then=("showJob", "cancelJob"),
             )
         },
         "/v1/jobs/{id}": {
@@ -62,6 +63,7 @@ def queued_paths() -> dict[str, Any]:
                 body="NewBatch",
                 answer="Batch",
                 errors=_CHANGING,
+                then=("showBatch", "cancelBatch"),
             ),
             "get": _paged(
                 operation("listBatches", "Lists the batches, newest first.", answer="BatchList", errors=_LISTING)
@@ -90,7 +92,16 @@ def _create_file() -> dict[str, Any]:
         body="NewFile",
         answer="File",
         errors=_CHANGING,
+        then=("showFile", "readFile", "deleteFile"),
     )
+    described["responses"]["200"]["links"]["createBatch"] = {
+        "operationId": "createBatch",
+        "requestBody": {
+            "input_file_id": "$response.body#/id",
+            "endpoint": ENDPOINTS[0],
+            "completion_window": COMPLETION_WINDOW,
+        },
+    }
     described["requestBody"]["content"]["multipart/form-data"] = {"schema": ref("FileForm")}
     return described
 
@@ -139,9 +150,14 @@ QUEUED_SCHEMAS: dict[str, Any] = {
         "description": "A body of `endpoint`, and beside its fields:",
         "required": ["model"],
         "properties": {
-            "model": STRING,
+            "model": {"type": "string", "minLength": 1, "maxLength": 256},
             "endpoint": {**_ENDPOINT, "default": ENDPOINTS[0]},
-            "callback_url": {"type": "string", "maxLength": 2048, "description": "Where the job's end is told."},
+            "callback_url": {
+                "type": ["string", "null"],
+                "maxLength": 2048,
+                "pattern": r"^https://[A-Za-z0-9.-]*[A-Za-z0-9](:(443|8443))?(/[!-~]*)?$",
+                "description": "Where the job's end is told.",
+            },
             "metadata": _METADATA,
         },
     },
@@ -184,7 +200,11 @@ QUEUED_SCHEMAS: dict[str, Any] = {
     "FileList": _list_of("File"),
     "DeletedFile": object_of({"id": STRING, "object": {"const": "file"}, "deleted": {"const": True}}),
     "NewBatch": object_of(
-        {"input_file_id": STRING, "endpoint": _ENDPOINT, "completion_window": {"const": COMPLETION_WINDOW}},
+        {
+            "input_file_id": {"type": "string", "minLength": 1, "maxLength": 64},
+            "endpoint": _ENDPOINT,
+            "completion_window": {"const": COMPLETION_WINDOW},
+        },
         optional={"metadata": _METADATA},
     ),
     "Batch": object_of(
