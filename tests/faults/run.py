@@ -134,7 +134,9 @@ def _wrongs_of_answer(case: Case, books: Books, *, order: Order) -> Iterator[str
     assert answer is not None
     own = [record for record in books.records if record["request_id"] not in case.admitted_before]
     status = own[0]["status"] if own else None
-    lost_may_be = case.was_killed or order == "sweep first"
+    # of what neither the table nor the outbox takes, nothing is left but the lease
+    nobody_takes_it = bool(case.wire.also) and case.wire.fault in (Fault.OUT, Fault.THROTTLE_ON)
+    lost_may_be = case.was_killed or nobody_takes_it or order == "sweep first"
     excused = answer.told_tokens is None or (lost_may_be and status == "lost")
     if not excused and (not own or own[0]["total_tokens"] != answer.told_tokens):
         yield f"told {answer.told_tokens} tokens, recorded {own}"
