@@ -33,7 +33,7 @@ def operation(
     """An operation whose bodies are these schemas. The answer's `id` is what the operations in `then` take."""
     content: dict[str, Any] = {"application/json": {"schema": ref(answer)}}
     if stream is not None:
-        content["text/event-stream"] = {"schema": {"type": "string"}, "itemSchema": ref(stream)}
+        content["text/event-stream"] = {"itemSchema": ref(stream)}
     described: dict[str, Any] = {
         "operationId": id_,
         "summary": summary,
