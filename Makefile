@@ -1,7 +1,7 @@
 # Every verb of the project; `make` alone lists them. Works with GNU make from 3.81 (macOS) on.
 
 .DEFAULT_GOAL := help
-.PHONY: help install run bench bench-smoke load load-smoke plan-capacity test lint types imports test-dynamodb test-faults test-template test-schemas test-clients \
+.PHONY: help install run bench bench-smoke load load-smoke plan-capacity test lint types imports test-dynamodb test-faults test-template test-schemas test-clients test-vllm \
   test-deployed test-sam test-sam-now test-abuse checkov audit licences sbom build deploy outputs destroy lock clean
 
 ARCHITECTURE ?= arm64
@@ -54,7 +54,7 @@ run: $(RUN)  ## The whole service on this machine (PORT=8000, API_KEY=sk-..., MO
 	@exec $(PYTHON) -m infra.local
 
 test: $(DEV)  ## Tests, on the real local model; the client, template and deployed lanes are apart
-	@$(PYTHON) -m pytest -n 2 --dist loadfile --ignore=tests/clients --ignore=tests/deployed --ignore=tests/faults --ignore=tests/abuse \
+	@$(PYTHON) -m pytest -n 2 --dist loadfile --ignore=tests/clients --ignore=tests/deployed --ignore=tests/faults --ignore=tests/abuse --ignore=tests/vllm \
 	  --ignore-glob='*/infra/test_template*.py'
 
 test-dynamodb: $(DEV) $(DYNAMODB_LOCAL)/.copied  ## The ports' contracts again, on Amazon's DynamoDB Local (Java, Maven)
@@ -99,6 +99,12 @@ test-clients: $(DEV) $(INSTRUCTOR_INSTALLED)  ## Unmodified clients over HTTP: s
 
 test-abuse: $(DEV)  ## Bad input: Schemathesis on our own document, hypothesis on every parser, raw HTTP; memory measured
 	@$(PYTHON) -m pytest tests/abuse
+
+# Any model under any weights will do, for instance on a processor without a GPU: vllm serve FOLDER --load-format dummy
+# --max-model-len 512 --served-model-name gemma-3-4b-it-qat --structured-outputs-config '{"backend": "guidance"}'
+test-vllm: $(DEV)  ## The service before a vLLM of yours (VLLM_URL=http://127.0.0.1:8901)
+	@test -n "$(VLLM_URL)" || { echo "VLLM_URL is to say where a vLLM answers; the Makefile says how it is started." >&2; exit 1; }
+	@VLLM_URL="$(VLLM_URL)" $(PYTHON) -m pytest tests/vllm
 
 # ---------------------------------------------------------------- speed
 

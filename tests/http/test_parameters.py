@@ -124,7 +124,7 @@ def token_of(model: str, word: str) -> int:
 
 
 @pytest.mark.model
-@pytest.mark.parametrize("narrow", [{"top_k": 1}, {"min_p": 1.0}, {"top_p": 0.01}])
+@pytest.mark.parametrize("narrow", [{"top_k": 1}, {"min_p": 1.0}, {"top_p": 0.01}, {"top_p": 0}])
 def test_sampling_that_leaves_one_token_is_greedy_at_any_heat(real: Asker, narrow: dict[str, Any]) -> None:
     hot = {"messages": CAPITAL, "temperature": 2, "max_tokens": 7}
     assert texts(real, **hot, **narrow) == texts(real, **GREEDY, max_tokens=7)
@@ -175,6 +175,7 @@ def test_user_metadata_and_stream_options_change_nothing_and_are_not_told_to_the
         ({"stream_options": {"include_usage": "yes"}}, "stream_options.include_usage"),
         ({"min_p": 1.1}, "min_p"),
         ({"top_k": -1}, "top_k"),
+        ({"top_k": 2**31}, "top_k"),
         ({"top_p": 2}, "top_p"),
         ({"temperature": 2.1}, "temperature"),
         ({"frequency_penalty": 3}, "frequency_penalty"),

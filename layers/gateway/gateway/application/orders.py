@@ -37,6 +37,9 @@ LONGEST_TOKEN_BYTES = 48
 """No vocabulary we serve has a token of more bytes (runs of blanks are the longest): a prompt of more than this
 times the context can't fit, whatever the engine counts."""
 
+LEAST_TOP_P = 1e-9
+"""The likeliest token alone, as 0 means; vLLM refuses 0 itself."""
+
 SEEDS = 2**31 - 1
 _TOKEN_ID = re.compile(r"[0-9]{1,9}")
 QUESTION_TOKENS = 96
@@ -159,7 +162,7 @@ class Orders:
             "messages": messages,
             "stream": True,
             "temperature": request.temperature,
-            "top_p": request.top_p,
+            "top_p": max(request.top_p, LEAST_TOP_P),
             "frequency_penalty": request.frequency_penalty,
             "presence_penalty": request.presence_penalty,
             "max_tokens": min(request.completion_limit, model.max_completion_tokens),
