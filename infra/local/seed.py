@@ -26,5 +26,7 @@ def seed(environment: Mapping[str, str], api_key: str | None) -> str:
     try:
         asyncio.run(administration.open_with_key(key, name="local", plan="pro"))
     except InvalidRequest:
-        raise CannotStart("API_KEY is not a key of this API: its form or its checksum is wrong.") from None
+        raise CannotStart(
+            "API_KEY is not a key of this API: its form or its checksum is wrong. Leave it out for the fixed local key."
+        ) from None
     return key

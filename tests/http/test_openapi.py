@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from html import escape
 from typing import Any
 
 import pytest
@@ -206,5 +207,8 @@ def test_the_page_shows_every_operation_and_needs_nothing_from_elsewhere(
     for (_, path), operation in operations(document).items():
         assert f'id="{operation["operationId"]}"' in page
         assert path in page
+    for field in document["components"]["schemas"]["ChatRequest"]["properties"].values():
+        assert escape(field.get("description", "")) in page
+    assert ">any<" not in page
     assert "<script" not in page
     assert not re.findall(r'(?:src|href)="(?:https?:)?//', page)

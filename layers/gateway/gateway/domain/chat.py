@@ -73,9 +73,7 @@ class ChatRequest(Sampling):
     messages: Annotated[list[dict[str, Any]], Field(min_length=1, max_length=4096)]
     max_completion_tokens: Annotated[int, Field(ge=1), WHOLE] | None = None
     # None is told apart from false: `web_search_options` alone searches, beside an explicit false it does not
-    web_search: Annotated[
-        Any, Field(description="'auto', 'force', 'images', or false", json_schema_extra={"default": False})
-    ] = None
+    web_search: Annotated[Any, Field(json_schema_extra={"default": False})] = None
     web_search_options: Any = None
     response_format: Any = None
     tools: Annotated[list[Any], Field(max_length=128)] | None = None
@@ -136,6 +134,11 @@ EXPECTED = {
     "logit_bias.*": "a number from -100 to 100",
     "logit_bias": "an object of token ids with numbers from -100 to 100",
     "metadata": "an object of strings",
+    "web_search": '"auto", "force", "images", true or false',
+    "web_search_options": "an object",
+    "response_format": '"json", or an object whose type is "text", "json", "json_object" or "json_schema"',
+    "tool_choice": '"none", "auto", "required", or an object that names a function',
+    "modalities": 'an array of "text" alone',
     "metadata.*": "a string",
 }
 

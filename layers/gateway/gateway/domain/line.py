@@ -150,7 +150,7 @@ def not_ready(model: str, status: ModelStatus) -> ServiceUnavailable:
         )
     return ServiceUnavailable(
         f"The model '{model}' is in the catalogue and not served here. On a local run give its file: "
-        f"MODEL_PATHS={model}=/path/to/file.gguf (get it with: python -m infra.local.pull {model}); "
+        f"MODEL_PATHS={model}=/path/to/file.gguf (get it with: .venv/bin/python -m infra.local.pull {model}); "
         "on AWS deploy its endpoint.",
         reason="model_off",
         retry_after_s=OFF_RETRY_S,

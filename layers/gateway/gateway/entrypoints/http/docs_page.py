@@ -13,7 +13,7 @@ body{font:16px/1.55 system-ui,sans-serif;max-width:62rem;margin:0 auto;padding:2
 h1{font-size:1.9rem;margin:0 0 .25rem}h2{font-size:1.05rem;margin:0;display:flex;gap:.75rem;align-items:baseline}
 code,pre{font:13.5px/1.5 ui-monospace,SFMono-Regular,Menlo,monospace}
 pre{background:var(--soft);padding:1rem;border-radius:8px;overflow-x:auto}
-section{border:1px solid var(--line);border-radius:10px;padding:1rem 1.25rem;margin:1rem 0}
+section{overflow-x:auto;border:1px solid var(--line);border-radius:10px;padding:1rem 1.25rem;margin:1rem 0}
 .method{color:#fff;background:var(--accent);border-radius:5px;padding:.1rem .5rem;font-size:.8rem;font-weight:600}
 .delete{background:#dc2626}.post{background:#059669}
 table{border-collapse:collapse;width:100%;margin:.75rem 0;font-size:.92rem}
@@ -79,11 +79,11 @@ def _fields(schema: Mapping[str, Any]) -> str:
     required = schema.get("required", [])
     fields = sorted(schema["properties"].items(), key=lambda named: named[0] not in required)
     rows = [
-        f"<tr><td><code>{escape(name)}</code></td><td>{escape(_type(field))}</td>"
+        f"<tr><td><code>{escape(name)}</code></td><td>{escape(field.get('description') or _type(field))}</td>"
         f"<td>{'required' if name in required else escape(_default(field))}</td></tr>"
         for name, field in fields
     ]
-    return f"<table><tr><th>Field</th><th>Type</th><th>Default</th></tr>{''.join(rows)}</table>"
+    return f"<table><tr><th>Field</th><th>Takes</th><th>Default</th></tr>{''.join(rows)}</table>"
 
 
 def _type(field: Mapping[str, Any]) -> str:
@@ -91,6 +91,8 @@ def _type(field: Mapping[str, Any]) -> str:
         return "object"
     if "anyOf" in field:
         return " or ".join(dict.fromkeys(_type(branch) for branch in field["anyOf"] if branch.get("type") != "null"))
+    if "enum" in field or "const" in field:
+        return " or ".join(json.dumps(value) for value in field.get("enum", [field.get("const")]))
     kind = field.get("type", "any")
     kind = " or ".join(kind) if isinstance(kind, list) else str(kind)
     low, high = field.get("minimum"), field.get("maximum")

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from gateway.domain.chat import REFUSED_COMPLETION_FIELDS, ChatRequest, CompletionRequest
+from gateway.domain.chat import EXPECTED, REFUSED_COMPLETION_FIELDS, ChatRequest, CompletionRequest
 from gateway.entrypoints.http.openapi_chat import CHAT_SCHEMAS, refused, spell_out
 from gateway.entrypoints.http.openapi_parts import (
     ACCOUNT_ERRORS,
@@ -123,6 +123,10 @@ def _schemas() -> dict[str, Any]:
 def _add_model(schemas: dict[str, Any], model: type[BaseModel]) -> None:
     schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
     schemas.update(schema.pop("$defs", {}))
+    for name in schema["properties"].keys() & EXPECTED.keys():
+        # the words that a refusal uses too
+        field = schema["properties"][name]
+        field.setdefault("description", f"{EXPECTED[name][0].upper()}{EXPECTED[name][1:]}.")
     schemas[model.__name__] = schema
 
 
