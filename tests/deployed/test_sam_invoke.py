@@ -145,8 +145,9 @@ def test_sam_invokes_a_function_on_an_example_event(event: str, template: Path) 
     if function_of(event) == "ChatFunction":
         # The emulator does not stream: it prints prelude, NULs and body when all is over.
         prelude, _, body = done.stdout.partition("\0" * 8)
-        assert json.loads(prelude)["statusCode"] == 200
-        assert "Paris" in body
+        status = 400 if event.endswith("_bad") else 200
+        assert json.loads(prelude)["statusCode"] == status
+        assert ("Paris" in body) == (status == 200)
         return
     answer: Any = json.loads(done.stdout.strip().splitlines()[-1] or "null")
     assert "errorMessage" not in (answer or {}), answer
