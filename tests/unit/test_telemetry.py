@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from gateway.domain.line import INTERACTIVE, Holder, Line, Waiter
 from gateway.domain.usage import Lease, Settlement, Tokens
 from gateway.entrypoints.observability import Telemetry, start_logging
 
@@ -70,3 +71,27 @@ def test_lost_requests_have_no_dimension_as_their_alarm_has_none(capsys: pytest.
     record = json.loads(capsys.readouterr().out)
     assert record["_aws"]["CloudWatchMetrics"][0]["Dimensions"] == [[]]
     assert record["LostRequests"] == [3]
+
+
+def test_demand_is_who_runs_and_who_waits_in_all_and_by_copy(capsys: pytest.CaptureFixture[str]) -> None:
+    line = Line(
+        model="m1",
+        status="ready",
+        copies=2,
+        slots=4,
+        service_s=6.0,
+        open={rid: Holder(request_id=rid, account_id="a1", deadline_s=60.0) for rid in "abcd"},
+        waiting={"e": Waiter(request_id="e", account_id="a1", since_s=1.0, deadline_s=20.0, rank=INTERACTIVE)},
+    )
+    Telemetry(start_logging("INFO"), "stack").demand(line)
+    record = json.loads(capsys.readouterr().out)
+    assert record["_aws"]["CloudWatchMetrics"][0]["Dimensions"] == [["Model"]]
+    told = {name: record[name] for name in ("Model", "Demand", "DemandPerCopy", "Waiting", "Copies")}
+    assert told == {"Model": "m1", "Demand": [5], "DemandPerCopy": [2.5], "Waiting": [1], "Copies": [2]}
+
+
+def test_a_model_without_a_copy_is_wanted_as_if_it_had_one(capsys: pytest.CaptureFixture[str]) -> None:
+    holder = Holder(request_id="a", account_id="a1", deadline_s=60.0)
+    line = Line(model="m1", status="warming", copies=0, slots=0, service_s=6.0, open={"a": holder}, waiting={})
+    Telemetry(start_logging("INFO"), "stack").demand(line)
+    assert json.loads(capsys.readouterr().out)["DemandPerCopy"] == [1]
