@@ -30,8 +30,8 @@ UV := $(CURDIR)/$(SAM_VENV)/bin/uv
 # What the deployed lane runs: layers for this machine's Python and processor, and the Lambda Web Adapter.
 DEPLOYED := build/deployed
 LAYERS := $(DEPLOYED)/opt/.built
-ADAPTER := $(DEPLOYED)/adapter/bin/lambda-adapter
 ADAPTER_VERSION := 1.0.0-rc1
+ADAPTER := $(DEPLOYED)/adapter/.built-$(ADAPTER_VERSION)
 MINOR = $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 MACHINE := $(patsubst aarch64,arm64,$(shell uname -m))
 
@@ -258,7 +258,7 @@ $(CHECKOV_INSTALLED): $(CHECKOV_VENV)/.created requirements-checkov.lock
 	@touch $@
 
 # The newest that its registry has; the layer that we deploy is 1.1.0. No LTO: a debug build takes minutes less.
-$(ADAPTER): Makefile
+$(ADAPTER):
 	@command -v cargo >/dev/null || { echo "The deployed lane builds the Lambda Web Adapter with cargo (Rust), and there is none on PATH." >&2; exit 1; }
 	@echo "Building the Lambda Web Adapter $(ADAPTER_VERSION), once"
 	@CARGO_TARGET_DIR="$(CURDIR)/$(DEPLOYED)/adapter/target" cargo install --quiet --force --debug --locked \
