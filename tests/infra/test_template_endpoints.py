@@ -220,6 +220,7 @@ def test_a_call_without_a_copy_wakes_one() -> None:
 def metrics_of(telemetry: type[Telemetry]) -> set[str]:
     """The names of the metrics that the gateway writes."""
     constants = [c for m in vars(telemetry).values() if callable(m) for c in m.__code__.co_consts]
+    constants += [key for keys in constants if isinstance(keys, tuple) for key in keys]  # of a dict of constants
     return {constant for constant in constants if isinstance(constant, str) and re.fullmatch(r"[A-Z]\w+", constant)}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -27,11 +28,15 @@ def a_service_that_powertools_knows(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("POWERTOOLS_SERVICE_NAME", "chat")
 
 
+def lines_of(capsys: pytest.CaptureFixture[str], settlement: Settlement) -> list[dict[str, Any]]:
+    """All that is printed."""
+    Telemetry(start_logging("INFO"), "stack").settled(settlement)
+    return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+
 def records_of(capsys: pytest.CaptureFixture[str], settlement: Settlement) -> list[dict[str, Any]]:
     """The records of metrics."""
-    Telemetry(start_logging("INFO"), "stack").settled(settlement)
-    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    return [line for line in lines if "_aws" in line]
+    return [line for line in lines_of(capsys, settlement) if "_aws" in line]
 
 
 def test_a_request_that_went_well_is_one_record_of_all_that_is_watched(capsys: pytest.CaptureFixture[str]) -> None:
@@ -60,17 +65,20 @@ def test_a_request_that_ended_early_is_counted_by_its_reason_too(capsys: pytest.
     assert (by_reason["Model"], by_reason["Reason"], by_reason["Failures"]) == ("m1", "line_timeout", [1])
 
 
-def test_the_log_line_tells_both(capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture) -> None:
-    records_of(capsys, replace(SETTLEMENT, status="failed", http_status=503, reason="line_timeout"))
-    (line,) = caplog.records
-    assert (vars(line)["line_ms"], vars(line)["reason"]) == (120, "line_timeout")
-
-
 def test_lost_requests_have_no_dimension_as_their_alarm_has_none(capsys: pytest.CaptureFixture[str]) -> None:
     Telemetry(start_logging("INFO"), "stack").swept(3)
     record = json.loads(capsys.readouterr().out)
     assert record["_aws"]["CloudWatchMetrics"][0]["Dimensions"] == [[]]
     assert record["LostRequests"] == [3]
+
+
+def test_the_log_line_tells_both(capsys: pytest.CaptureFixture[str]) -> None:
+    line, *_ = lines_of(capsys, replace(SETTLEMENT, status="failed", http_status=503, reason="line_timeout"))
+    assert (line["line_ms"], line["reason"]) == (120, "line_timeout")
+    assert (line["level"], line["message"], line["service"]) == ("INFO", "request settled", "gateway")
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3}\+0000", line["timestamp"])
+    assert "finish_reason" in line
+    assert "taskName" not in line
 
 
 def test_demand_is_who_runs_and_who_waits_in_all_and_by_copy(capsys: pytest.CaptureFixture[str]) -> None:

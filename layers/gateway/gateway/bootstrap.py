@@ -5,11 +5,10 @@ A face is imported where it is built: a function's cold start pays only for its 
 
 from __future__ import annotations
 
+import logging
 import os
 from functools import cached_property
 from typing import TYPE_CHECKING
-
-from aws_lambda_powertools import Logger
 
 from gateway.adapters.aws.accounts import DynamoAccounts
 from gateway.adapters.aws.bus import EventBridgeBus
@@ -291,7 +290,7 @@ class Gateway:
     def telemetry(self) -> Telemetry:
         return Telemetry(self.start_logging(), self.settings.metrics_namespace)
 
-    def start_logging(self) -> Logger:
+    def start_logging(self) -> logging.Logger:
         """JSON logs for this process."""
         return start_logging(self.settings.log_level)
 
