@@ -1,7 +1,6 @@
 """Logs and metrics: JSON lines and CloudWatch's embedded metrics. Neither ever holds a prompt, an answer or a key.
 
-Of our own: a request's two lines by Powertools were a tenth of all its CPU, and Powertools a sixth of the chat
-function's import (docs/benchmarks.md).
+Of our own: by profile, a request's two lines by Powertools were a tenth of all its CPU (docs/benchmarks.md).
 """
 
 from __future__ import annotations
