@@ -1,6 +1,6 @@
 """Logs and metrics: JSON lines and CloudWatch's embedded metrics. Neither ever holds a prompt, an answer or a key.
 
-Of our own: by profile, a request's two lines by Powertools were a tenth of all its CPU (docs/benchmarks.md).
+Of our own: Powertools takes four times the CPU for a request's two lines (docs/benchmarks.md).
 """
 
 from __future__ import annotations
