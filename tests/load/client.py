@@ -59,6 +59,7 @@ class Caller:
         except (ConnectionError, asyncio.IncompleteReadError):
             pass
         told.ended_s = time.monotonic()
+        self.on_open()  # once more, or at last: whoever waits for all to be open must not wait for one that was refused
         return told
 
     async def _ask(self, told: Told) -> None:
