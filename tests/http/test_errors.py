@@ -272,13 +272,12 @@ def test_a_full_line_is_503_at_once(stack: Stack, account: OpenedAccount, ask: A
 
 
 async def _fill_line(stack: Stack) -> None:
+    """Four accounts that hold no slot: who holds one stands behind them all, and so takes the place of none."""
     now_s = stack.gateway.clock.now_s()
-    waiter = Waiter(request_id="waiter0", account_id="somebody", since_s=now_s, deadline_s=now_s + 60)
+    waiter = Waiter(request_id="", account_id="", since_s=now_s, deadline_s=now_s + 60)
+    waiters = [replace(waiter, request_id=f"waiter{number}", account_id=f"account{number}") for number in range(4)]
     joined = await asyncio.gather(
-        *(
-            stack.gateway.lines.join(SECOND_MODEL, replace(waiter, request_id=f"waiter{number}"), max_waiting=4)
-            for number in range(4)
-        )
+        *(stack.gateway.lines.join(SECOND_MODEL, waiter, max_waiting=4) for waiter in waiters)
     )
     assert all(joined)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-_PATIENCE_S = 20
+_PATIENCE_S = 60
 
 
 def eventually(condition: Callable[[], bool], *, patience_s: float = _PATIENCE_S) -> bool:

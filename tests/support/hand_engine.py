@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 
 from infra.local.engine_plug import EngineAnswer, StreamFault
 
-_PATIENCE_S = 20
+_PATIENCE_S = 60
 
 
 class HandCall:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-TIMEOUT_S = 30
+TIMEOUT_S = 120
 _READ_BYTES = 65536
 
 
