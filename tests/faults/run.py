@@ -14,7 +14,7 @@ from typing import Literal
 from tests.faults.faces import Case, Face, event_of
 from tests.faults.judge import Books
 from tests.faults.steps import FRAME, INVOKE, Fault, Step, faults_of
-from tests.faults.world import MODEL, PAST_THE_LEASES_S, SLOTS, Lane, World, open_lane
+from tests.faults.world import MODEL, SLOTS, Lane, World, open_lane
 
 LANES = int(os.environ.get("FAULT_LANES", "4"))
 Order = Literal["outbox first", "sweep first"]
@@ -99,7 +99,8 @@ def come_to_rest(world: World, cases: Sequence[Case], *, order: Order = "outbox 
         world.sweep()
         world.drain_outbox(times=2)
     for case in jobs:
-        assert world.call("WorkerFunction", event_of(case), ahead_s=PAST_THE_LEASES_S).wait() is not None
+        world.end_claim(case.account, case.job_id or "")
+        assert world.call("WorkerFunction", event_of(case)).wait() is not None
     if jobs:
         world.drain_outbox()
         world.sweep()
