@@ -57,6 +57,7 @@ class Jobs:
         prefix = stack.functions["WorkerFunction"].environment["JOBS_QUEUE_URL_PREFIX"]
         self._url = prefix + stack.gateway.catalogue.models[MODEL].resource_slug
         self._worker, self._context = worker, context
+        self._sqs.purge_queue(QueueUrl=self._url)  # of what other tests of this stack left to be done later
 
     def take(self) -> list[dict[str, Any]]:
         received = self._sqs.receive_message(

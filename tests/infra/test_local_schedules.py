@@ -126,11 +126,11 @@ def test_a_queue_gets_the_input_of_a_schedule_that_is_due_and_of_no_other(aws: A
 
 def test_a_bus_gets_the_event_that_a_schedule_describes(aws: Any) -> None:
     events, sqs = aws("events"), aws("sqs")
-    bus = events.create_event_bus(Name="studiolm")["EventBusArn"]
+    bus = events.create_event_bus(Name="heard")["EventBusArn"]
     url = sqs.create_queue(QueueName="heard")["QueueUrl"]
     arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-    events.put_rule(Name="all", EventBusName="studiolm", EventPattern=json.dumps({"source": ["my.schedules"]}))
-    events.put_targets(Rule="all", EventBusName="studiolm", Targets=[{"Id": "queue", "Arn": arn}])
+    events.put_rule(Name="all", EventBusName="heard", EventPattern=json.dumps({"source": ["my.schedules"]}))
+    events.put_targets(Rule="all", EventBusName="heard", Targets=[{"Id": "queue", "Arn": arn}])
     event = {"DetailType": "GenerationRequested", "Source": "my.schedules"}
     create(aws, "nightly", {"Arn": bus, "EventBridgeParameters": event, "Input": '{"account": "a"}'})
     Schedules(aws("scheduler"), events, sqs).send_due(datetime.now(UTC) + timedelta(days=3650))

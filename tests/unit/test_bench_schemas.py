@@ -22,7 +22,9 @@ from tests.support.grammar_sampler import GrammarSampler
 from tests.support.schema_strategy import ACCEPTED_MOSTLY, REFUSED_SOMEWHERE
 
 REFUSAL = re.compile(r"here: the schema's (?P<keyword>.+) at (?P<pointer>/.*) can't be enforced: .+", re.S)
-LIMITS = re.compile(r"here: expected a (JSON )?schema (\(an object\)|of at most \d+ bytes|nested at most \d+ deep)")
+LIMITS = re.compile(
+    r"'here' must be a JSON schema|here: expected a schema (of at most \d+ bytes|nested at most \d+ deep)"
+)
 
 
 def core_or_refusal(schema: Any) -> dict[str, Any] | None:

@@ -142,6 +142,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"$defs": {"a": {"anyOf": [{"$ref": "#/$defs/a"}, {}]}}, "items": {"$ref": "#/$defs/a"}}, "/$defs/a/$ref"),
     ({"properties": {"a": {"$ref": "#"}}, "required": ["a"]}, "/$ref"),
     ({"type": "string", "minLength": 3, "maxLength": 2}, "/"),
+    ({"type": "object", "properties": {"a": {}, "b": {}}, "minProperties": 2, "maxProperties": 1}, "/"),
     ({"allOf": [{"type": "string"}, {"type": "null"}]}, "/"),
     ({"type": "text"}, "/type"),
     ({"type": []}, "/type"),
@@ -344,5 +345,5 @@ def test_size_and_depth_have_limits() -> None:
 
 @pytest.mark.parametrize("value", [None, 1, "object", [], True])
 def test_a_schema_is_an_object(value: Any) -> None:
-    with pytest.raises(InvalidRequest, match="expected a JSON schema"):
+    with pytest.raises(InvalidRequest, match="must be a JSON schema"):
         normalise(value, param="schema")

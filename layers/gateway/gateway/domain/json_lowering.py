@@ -294,7 +294,7 @@ def _record(
 
 def _counted(cores: dict[str, Core], required: list[str], least: int, most: int | None) -> Core:
     """The record with its number of properties held, where that can be said by which of them are required."""
-    if least > len(cores) or (most is not None and most < len(required)):
+    if least > len(cores) or (most is not None and most < max(least, len(required))):
         raise Never("minProperties")
     if least == len(cores):
         required = list(cores)
