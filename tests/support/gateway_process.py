@@ -30,6 +30,10 @@ class GatewayProcess:
         self._child.order(functions=list(stack.described), endpoints=dict(stack.endpoints))
         self._report("ready")
 
+    def forget_peak(self) -> None:
+        """What `VmHWM` tells begins anew (proc(5), `clear_refs`)."""
+        Path(f"/proc/{self._child.pid}/clear_refs").write_text("5", "ascii")
+
     def memory_mb(self, line: str = "VmRSS") -> float:
         """What the process holds in memory now, or with `VmHWM` what it held at most, as Linux counts it."""
         status = Path(f"/proc/{self._child.pid}/status").read_text("ascii")
