@@ -325,3 +325,11 @@ def test_model_files_that_cannot_be_served_are_one_sentence(stacks: list[Stack],
 
 def test_a_key_of_another_form_is_one_sentence(stacks: list[Stack], tmp_path: Path) -> None:
     assert "API_KEY is not a key of this API" in refused(stacks, tmp_path, API_KEY="sk-mine")
+
+
+def test_a_platform_without_the_engine_is_one_sentence(stacks: list[Stack], tmp_path: Path) -> None:
+    # What an import finds where no wheel was built for the machine.
+    (tmp_path / "xllamacpp.py").write_text("raise ImportError('no build for this platform')")
+    assert "The engine (xllamacpp) is not installed; it has no build for" in refused(
+        stacks, tmp_path, PYTHONPATH=str(tmp_path)
+    )
