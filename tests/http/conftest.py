@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.http.asking import Asker
+from tests.support.backstage import Backstage
 from tests.support.engine_pieces import whole
 from tests.support.scripted_engine import Script, ScriptedEngine
 from tests.support.stack import OpenedAccount, Stack
@@ -25,6 +26,18 @@ def engine(stack: Stack) -> ScriptedEngine:
     engine = ScriptedEngine([Script(pieces=whole("Hello", " world"))])
     stack.engine.engine = engine
     return engine
+
+
+@pytest.fixture(scope="session")
+def opened_backstage(stack: Stack) -> Backstage:
+    return Backstage(stack)
+
+
+@pytest.fixture
+def backstage(opened_backstage: Backstage) -> Backstage:
+    """The worker and the intake, with nothing queued yet: the stack is shared, its queues too."""
+    opened_backstage.forget()
+    return opened_backstage
 
 
 @pytest.fixture

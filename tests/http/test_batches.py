@@ -14,11 +14,6 @@ from tests.support.scripted_engine import ScriptedEngine
 from tests.support.stack import MODEL, OpenedAccount, Stack
 
 
-@pytest.fixture(scope="module")
-def backstage(stack: Stack) -> Backstage:
-    return Backstage(stack)
-
-
 @pytest.fixture
 def clerk(stack: Stack, account: OpenedAccount) -> Clerk:
     return Clerk(stack, account)

@@ -17,11 +17,6 @@ from tests.support.stack import MODEL, OpenedAccount, Stack
 JOB = {"model": MODEL, "messages": MESSAGES}
 
 
-@pytest.fixture(scope="module")
-def backstage(stack: Stack) -> Backstage:
-    return Backstage(stack)
-
-
 @pytest.fixture
 def clerk(stack: Stack, account: OpenedAccount) -> Clerk:
     return Clerk(stack, account)

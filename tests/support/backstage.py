@@ -20,6 +20,11 @@ class Backstage:
             self.gateway.settings.jobs_queue_url_prefix + self.gateway.catalogue.models[MODEL].resource_slug
         )
 
+    def forget(self) -> None:
+        """Drops what other tests of this stack left in the queues."""
+        self._take(self._jobs_url)
+        self._take(self.gateway.settings.intake_queue_url)
+
     def work(self) -> int:
         """Runs the jobs that wait at the model; returns how many messages there were."""
         bodies = self._take(self._jobs_url)
