@@ -10,7 +10,7 @@ from statistics import fmean
 from typing import Any
 
 from gateway.adapters.aws.lines import _holder, _waiter
-from gateway.domain.line import Waiter
+from gateway.domain.line import Line, Waiter
 
 from benchmarks.capacity import ACCOUNT_WRITES, SETTLE_WRITES, read_prices
 from benchmarks.line_picture import draw_waits
@@ -32,7 +32,6 @@ PAGE = ROOT / "docs/line.md"
 BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
 SLOTS = (10, 100, 1000)
 SERVICE_S = (3, 6, 10, 20)
-WAITING_PER_SLOT = 4
 ITEM_LIMIT_BYTES = 400 * 1024
 REQUEST_ID = "r" * 24
 ACCOUNT_ID = "a" * 12
@@ -81,11 +80,17 @@ class Rates:
         return size, slots / service_s * self.writes * write_units(size), waiting * self.looks * read_units(size)
 
 
+def full_line(slots: int, service_s: float) -> int:
+    """How many may wait before so many slots."""
+    line = Line(model="", status="ready", copies=1, slots=slots, service_s=service_s, open={}, waiting={})
+    return line.places(wait_s=Scene().wait_s, per_slot=Scene().waiting_per_slot)
+
+
 def most_slots(service_s: float, *, rates: Rates, writes_per_s: float, reads_per_s: float) -> int:
     """The most slots one item may have so that a full line takes at most these units a second."""
     slots = 1
     while True:
-        size, writes, reads = rates.units(slots + 1, waiting=WAITING_PER_SLOT * (slots + 1), service_s=service_s)
+        size, writes, reads = rates.units(slots + 1, waiting=full_line(slots + 1, service_s), service_s=service_s)
         if size > ITEM_LIMIT_BYTES or writes > writes_per_s or reads > reads_per_s:
             return slots
         slots += 1
@@ -100,16 +105,16 @@ def sizes_table(*, calm: Rates, full: Rates, writes_per_s: float, reads_per_s: f
         "| ---: | --- | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
     for slots in SLOTS:
-        for name, waiting, rates in (("empty", 0, calm), ("full", WAITING_PER_SLOT * slots, full)):
+        for name, waiting, rates in (("empty", 0, calm), ("full", full_line(slots, service_s), full)):
             size, writes, reads = rates.units(slots, waiting=waiting, service_s=service_s)
             fits = size <= ITEM_LIMIT_BYTES
             cells = (
                 f"{size / 1024:,.1f} KB",
                 f"{slots / service_s * rates.writes:,.1f}",
                 f"{writes:,.0f}",
-                f"{writes / writes_per_s:.0%}" if fits else "does not fit",
+                f"{writes / writes_per_s:,.0%}" if fits else "does not fit",
                 f"{reads:,.0f}",
-                f"{reads / reads_per_s:.0%}" if fits else "does not fit",
+                f"{reads / reads_per_s:,.0%}" if fits else "does not fit",
             )
             rows.append(f"| {slots:,} | {name} | {' | '.join(cells)} |")
     return rows

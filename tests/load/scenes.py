@@ -132,7 +132,8 @@ def many_streams(ground: Ground, size: Size) -> Numbers:
     """Many streams for minutes: no frame lost, memory flat, every token billed."""
     accounts = ground.open_accounts(8)
     ground.set_slots(SLOTS)
-    with ground.engine(), ground.chat() as chat:
+    # five minutes of text: more than the minutes that an answer has where nothing else is set
+    with ground.engine(), ground.chat(REQUEST_TIMEOUT_S="450") as chat:
         callers = [
             Caller(chat.port, accounts[number % 8].key, MODEL, size.frames, size.pause_ms)
             for number in range(size.streams)

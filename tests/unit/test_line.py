@@ -18,7 +18,7 @@ NAMES = ("ann", "ben", "cat")
 def lines(draw: st.DrawFn) -> Line:
     accounts = draw(st.lists(st.sampled_from(NAMES), max_size=12))
     holders = draw(st.lists(st.sampled_from(NAMES), max_size=6))
-    since = st.floats(0, NOW_S)
+    since = st.floats(0, NOW_S, exclude_max=True)
     deadlines = st.floats(NOW_S - 5, NOW_S + 20)
     return line(
         waiting=[
@@ -199,6 +199,18 @@ def test_a_newcomer_is_refused_only_when_the_line_is_full_and_told_when_to_come_
         assert refusal.reason == "line_full"
         assert refusal.retry_after_s is not None
         assert refusal.retry_after_s >= 1
+
+
+@given(st.integers(1, 64), st.floats(0, 500), st.floats(0, 120), st.integers(0, 8))
+def test_who_has_a_place_comes_to_a_slot_within_the_wait(
+    slots: int, service_s: float, wait_s: float, per_slot: int
+) -> None:
+    looked = line(waiting=[], holding=[], slots=slots, service_s=service_s)
+    places = looked.places(wait_s=wait_s, per_slot=per_slot)
+    assert 1 <= places <= max(1, slots * per_slot)
+    assert places == 1 or service_s * places / slots <= wait_s + 1e-6
+    more = replace(looked, service_s=service_s + 1).places(wait_s=wait_s, per_slot=per_slot)
+    assert more <= places
 
 
 @pytest.mark.parametrize(("status", "reason"), [("warming", "model_warming"), ("off", "model_off")])

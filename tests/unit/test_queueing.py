@@ -118,6 +118,24 @@ async def test_a_full_line_refuses_at_once() -> None:
     assert await desk.waiters() == []
 
 
+async def test_who_would_wait_longer_than_it_may_is_refused_at_once() -> None:
+    desk = await Desk(slots=1, max_waiting_per_slot=9).open()
+    for name in ("ann1", "ann2"):  # a slot takes 8 s of late: two that wait come to it within 20 s, a third does not
+        await desk.enter(name)
+        await desk.lines.leave(MODEL, name, served_s=8.0)
+    await desk.enter("ben1")
+    entering = [asyncio.create_task(desk.enter(name)) for name in ("ben2", "ben3")]
+    await desk.wait_until_waiting(2)
+    began_s = desk.clock.elapsed_s()
+    with pytest.raises(ServiceUnavailable) as caught:
+        await desk.enter("ben4")
+    assert (caught.value.reason, caught.value.retry_after_s) == ("line_full", 24)
+    assert desk.clock.elapsed_s() - began_s < WAIT_S, "the others looked meanwhile; it did not wait for its own end"
+    for task in entering:
+        task.cancel()
+    await asyncio.gather(*entering, return_exceptions=True)
+
+
 async def test_a_full_line_of_one_account_gives_its_last_place_to_another() -> None:
     desk = await Desk(slots=1, max_waiting_per_slot=2, wait_s=1000).open()
     await desk.enter("ann1")

@@ -21,7 +21,7 @@ JOIN_ATTEMPTS = 3
 class Queue:
     """The line before a model.
 
-    `wait_s` bounds the wait; `max_waiting_per_slot` bounds the line, so that who joins it has a chance in that time.
+    `wait_s` bounds the wait, and with `max_waiting_per_slot` the line: who would wait longer is refused at once.
     """
 
     lines: Lines
@@ -99,7 +99,7 @@ class Queue:
             await self.clock.sleep(min(pause_s, until_s - now_s))
 
     def _max_waiting(self, line: Line) -> int:
-        return max(1, line.slots * self.max_waiting_per_slot)
+        return line.places(wait_s=self.wait_s, per_slot=self.max_waiting_per_slot)
 
     async def _refuse(self, line: Line, *, now_s: float) -> None:
         if line.status == "warming" and now_s - line.wanted_s >= WANT_AGAIN_S:

@@ -128,6 +128,14 @@ class Line:
         last = replace(self, waiting={**self.waiting, newcomer.request_id: newcomer}).order(now_s)[-1]
         return None if last.request_id == newcomer.request_id else last
 
+    def places(self, *, wait_s: float, per_slot: int) -> int:
+        """How many may wait: who would not come to a slot within `wait_s`, by the recent service time, has no place.
+
+        At most `per_slot` for each slot, for an item has its limits; at least one.
+        """
+        soon = int(wait_s * self.slots / max(self.service_s, 0.001))
+        return max(1, min(soon, self.slots * per_slot))
+
     def expected_wait_s(self) -> int:
         """Whole seconds until a newcomer would have a slot, from the recent service time; at least 1."""
         ahead = len(self.waiting) + 1 if len(self.open) >= self.slots else 1
