@@ -12,6 +12,7 @@ RPS ?= 10
 PROMPT ?= 500
 ANSWER ?= 300
 MODEL ?= gemma-3-12b-it-qat
+BEDROCK_ACCESS_GATEWAY ?=
 
 export SAM_CLI_TELEMETRY = 0
 
@@ -108,8 +109,10 @@ test-vllm: $(DEV)  ## The service before a vLLM of yours (VLLM_URL=http://127.0.
 
 # ---------------------------------------------------------------- speed
 
-bench: $(DEV) $(PEERS)/litellm/.installed $(PEERS)/portkey/.installed $(DYNAMODB_LOCAL)/.copied  ## Us, LiteLLM, Portkey's gateway and the bare upstream in one run, ten minutes (Node, Java, Maven)
-	@$(PYTHON) -m benchmarks
+# AWS's sample gateway for Bedrock is no package: BEDROCK_ACCESS_GATEWAY names a checkout of it, or it is not measured.
+bench: $(if $(BEDROCK_ACCESS_GATEWAY),$(PEERS)/bedrock-access-gateway/.installed)
+bench: $(DEV) $(PEERS)/litellm/.installed $(PEERS)/portkey/.installed $(DYNAMODB_LOCAL)/.copied  ## Us, the peers and the bare upstream in one run, ten minutes (Node, Java, Maven; BEDROCK_ACCESS_GATEWAY=checkout)
+	@BEDROCK_ACCESS_GATEWAY="$(BEDROCK_ACCESS_GATEWAY)" $(PYTHON) -m benchmarks
 
 bench-smoke: $(DEV)  ## Every measurement once and small, without peers, a minute; for CI
 	@$(PYTHON) -m benchmarks --smoke
@@ -124,10 +127,17 @@ plan-capacity: $(DEV)  ## What a load needs and costs (RPS=10 PROMPT=500 ANSWER=
 	@$(PYTHON) -m benchmarks.plan_capacity --rps $(RPS) --prompt $(PROMPT) --answer $(ANSWER) --model $(MODEL)
 
 # Bytecode is made here: an environment without any would be charged for it at each start.
-$(PEERS)/litellm/.installed: benchmarks/peers/requirements.lock $(SAM_INSTALLED)
+define install_peer
 	@rm -rf $(@D) && $(PYTHON) -m venv $(@D)
-	@$(UV) pip install --quiet --compile-bytecode --require-hashes --python $(@D)/bin/python -r benchmarks/peers/requirements.lock
+	@$(UV) pip install --quiet --compile-bytecode --require-hashes --python $(@D)/bin/python -r $<
 	@touch $@
+endef
+
+$(PEERS)/litellm/.installed: benchmarks/peers/requirements.lock $(SAM_INSTALLED)
+	$(install_peer)
+
+$(PEERS)/bedrock-access-gateway/.installed: benchmarks/peers/bedrock-access-gateway.lock $(SAM_INSTALLED)
+	$(install_peer)
 
 $(PEERS)/portkey/.installed: benchmarks/peers/package.json benchmarks/peers/package-lock.json
 	@rm -rf $(@D) && mkdir -p $(@D) && cp benchmarks/peers/package.json benchmarks/peers/package-lock.json $(@D)
@@ -284,6 +294,8 @@ lock: $(SAM_INSTALLED)  ## All lock files anew from pyproject.toml (delete one f
 	printf 'pip-audit\ncyclonedx-python-lib[json-validation]\n' | $(COMPILE) - -o requirements-audit.lock
 	echo checkov | $(COMPILE) - -o requirements-checkov.lock
 	echo instructor | $(COMPILE) - -o tests/clients/instructor/requirements.lock
+	@test -z "$(BEDROCK_ACCESS_GATEWAY)" || \
+	  $(COMPILE) - -o benchmarks/peers/bedrock-access-gateway.lock < "$(BEDROCK_ACCESS_GATEWAY)/src/requirements.txt"
 
 clean:  ## Remove everything that make made
 	rm -rf $(VENV) $(SAM_VENV) $(AUDIT_VENV) $(CHECKOV_VENV) $(INSTRUCTOR_VENV) .aws-sam build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

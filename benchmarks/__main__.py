@@ -13,13 +13,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from benchmarks import report
+from benchmarks import page, report
 from benchmarks.client import Target
 from benchmarks.cold import measure_first_byte, measure_imports, measure_local_run
 from benchmarks.costs import measure_costs
 from benchmarks.engine import measure_engine
 from benchmarks.machine import describe, rss_mb
 from benchmarks.processes import ROOT, Running, plain_environment, run
+from benchmarks.rivals import rivals
 from benchmarks.rows import (
     FULL,
     SMOKE,
@@ -28,13 +29,12 @@ from benchmarks.rows import (
     measure_buffered,
     measure_many_streams,
     measure_soak,
+    measure_stand_in,
     measure_streams,
 )
 from benchmarks.table import Table, as_variable, run_table, stack_environment
-from benchmarks.targets import ENDPOINT, LITELLM, PORTKEY, direct, run_gateway, run_litellm, run_portkey
+from benchmarks.targets import ENDPOINT, direct, run_gateway
 
-NO_AWS = "gateway, AWS at once"
-"""The gateway over a DynamoDB that answers at once: all of it but the table's own time."""
 STAND_IN = "gateway, local stand-in"
 
 
@@ -57,12 +57,13 @@ def main() -> None:
         _measure(stack, results, table=table, upstream=upstream, folder=folder, size=size, smoke=smoke)
     results["loadavg_after"] = os.getloadavg()
     results["took_s"] = round(time.monotonic() - began_s)
-    results["added"] = report.added(results)
+    results |= {"added": report.added(results), "table_stand_in": report.stand_in(results)}
     print(report.table(results))
     before, after = results["machine"]["loadavg"][0], results["loadavg_after"][0]
     print(f"\ntook {results['took_s']} s; load {before:.1f} before, {after:.1f} after")
     if not smoke:
-        (ROOT / "benchmarks" / "results" / "last.json").write_text(json.dumps(results, indent=1) + "\n", "utf-8")
+        page.RESULTS.write_text(json.dumps(results, indent=1) + "\n", "utf-8")
+        page.write(results)
         report.draw(results, ROOT / "docs" / "images")
 
 
@@ -81,7 +82,9 @@ def _measure(
     ours = begin(
         stack.enter_context(run_gateway(report.OURS, table, table_url=table.process.url, engine_url=upstream.url))
     )
-    no_aws = begin(stack.enter_context(run_gateway(NO_AWS, table, table_url=upstream.url, engine_url=upstream.url)))
+    no_aws = begin(
+        stack.enter_context(run_gateway(report.NO_AWS, table, table_url=upstream.url, engine_url=upstream.url))
+    )
     stand_in = stack.enter_context(
         run([sys.executable, "-m", "benchmarks.standin", upstream.url, ENDPOINT], environment=plain_environment())
     )
@@ -89,17 +92,22 @@ def _measure(
         stack.enter_context(run_gateway(STAND_IN, table, table_url=table.process.url, engine_url=stand_in.url))
     )
     targets += [ours, no_aws, local]
-    results["missing"] = [path.name for path in (LITELLM, PORTKEY) if smoke or not path.exists()]
-    if not smoke:
-        if PORTKEY.exists():
-            targets.append(begin(stack.enter_context(run_portkey(upstream, folder))))
-        if LITELLM.exists():
-            targets.append(begin(stack.enter_context(run_litellm(upstream, folder))))
+    many_streams = [no_aws]
+    results["not_measured"] = {}
+    for rival in rivals():
+        missing = "a smoke run is without peers" if smoke else rival.missing
+        if missing is not None:
+            results["not_measured"][rival.name] = missing
+            continue
+        targets.append(begin(stack.enter_context(rival.start(upstream, folder))))
+        if rival.many_streams:
+            many_streams.append(targets[-1])
     results["calls"] = count_calls(no_aws, upstream)
     results["costs"] = measure_costs(ours, table)
     results["buffered"] = measure_buffered(targets, size)
+    results["table_stand_in"] = measure_stand_in(ours, table.process.pid, size)
     results["streams"] = measure_streams(targets, size)
-    results["many_streams"] = measure_many_streams(no_aws, size)
+    results["many_streams"] = {target.name: measure_many_streams(target, size) for target in many_streams}
     results["soak"] = measure_soak(no_aws, size)
     environment = plain_environment(**stack_environment(table, table_url=upstream.url, engine_url=upstream.url))
     results["cold"] = {

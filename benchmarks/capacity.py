@@ -5,22 +5,41 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import ceil, sqrt
+from math import ceil
 from pathlib import Path
 from typing import Any
 
+from benchmarks.erlang import longer_share, servers_for, waiting_share
+
 DAY_S = 86_400
+LINE_WRITES = "write units a second of the model's item"
+LINE_BYTES = "bytes of the model's item"
 PRICES = Path(__file__).parent / "prices.toml"
+
+WAITING_SHARE = 0.05
+"""The promise of a plan: at most so many of its requests find no slot free and stand in line."""
+REFUSED_SHARE = 0.001
+"""And at most so many stand there for longer than a request may."""
 
 ACCOUNT_WRITES = 1
 """Write units of an admission: an account's item with a few open requests is under 1 KB (measured, costs.py)."""
+ACCOUNT_BASE_BYTES = 320
+ACCOUNT_OPEN_BYTES = 78
+"""What one more open request adds to its account's item (measured, costs.py)."""
 LINE_OPEN_BYTES = 52
 """What one more open request adds to its model's item."""
 LINE_BASE_BYTES = 100
-ITEM_BYTES = 400_000
-"""DynamoDB's largest item, 400 KB: a model's line is one item, however many slots it has."""
+FULL_LINE_BYTES = 415
+"""Bytes of a model's item for each slot, its line full: one holder and four waiters (docs/line.md)."""
+FULL_LINE_WRITES = 5.4
+"""Writes of a model's item for each answer served while its line is full (docs/line.md, measured)."""
+WAITING_PER_SLOT = 4
+ITEM_BYTES = 400 * 1024
+"""DynamoDB's largest item: a model's line is one item, however many slots it has."""
 SETTLE_WRITES = 6
 """Write units of a settlement: account, record and day at 1 KB each, twice in a transaction."""
+BYTES_A_TOKEN = 5
+"""Of a prompt in JSON: four letters a token, and what escapes them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,11 +73,18 @@ class Plan:
     service_s: float
     open_requests: float
     slots: int
+    waiting_share: float
+    """Of the requests that find no slot free, as planned."""
+    refused_share: float
+    """Of those whose wait is over the limit."""
     instances: int
     writes_per_s: float
     lambda_concurrency: int
     usd_per_day: Mapping[str, float]
     limits: tuple[Limit, ...]
+    """At this load."""
+    when_full: tuple[Limit, ...]
+    """When more comes than the slots can serve, and the line is full."""
 
     @property
     def usd_per_million_tokens(self) -> float:
@@ -70,6 +96,11 @@ class Plan:
     def first_limit(self) -> Limit:
         """The limit that the load comes nearest to, or is furthest past."""
         return max(self.limits, key=lambda limit: limit.share)
+
+    @property
+    def fits_one_line(self) -> bool:
+        """Whether the model's item can take the load: what no quota raises."""
+        return all(limit.share <= 1 for limit in self.limits if limit.name in (LINE_WRITES, LINE_BYTES))
 
 
 def read_prices(path: Path = PRICES) -> dict[str, Any]:
@@ -84,12 +115,9 @@ def service_s(load: Load, model: Mapping[str, Any]) -> float:
     )
 
 
-def slots_for(open_requests: float) -> int:
-    """Slots for so many open requests on average: their mean and two standard deviations of a Poisson crowd.
-
-    Then about one request in thirty finds none free (Erlang C), and stands in line.
-    """
-    return max(1, ceil(open_requests + 2 * sqrt(open_requests)))
+def slots_for(open_requests: float, *, held_s: float, wait_s: float) -> int:
+    """The fewest slots that keep the promise, for so many open requests on average."""
+    return servers_for(open_requests, service_s=held_s, wait_s=wait_s, waiting=WAITING_SHARE, longer=REFUSED_SHARE)
 
 
 def line_bytes(slots: int) -> int:
@@ -97,26 +125,35 @@ def line_bytes(slots: int) -> int:
     return LINE_BASE_BYTES + LINE_OPEN_BYTES * slots
 
 
-def line_write_units(slots: int) -> int:
-    """Write units of one update of a model's item with all slots taken: DynamoDB charges the whole item by the KB."""
-    return ceil(line_bytes(slots) / 1024)
+def write_units(size_bytes: float) -> int:
+    """Write units of one update of an item: DynamoDB charges the whole item by the KB."""
+    return max(1, ceil(size_bytes / 1024))
+
+
+def account_writes_per_s(load: Load, held_s: float, most: Mapping[str, Any]) -> float:
+    """Write units a second of one account's item; it asks for all it may, or for the whole load if that is less."""
+    open_ = min(most["max_open_requests"], load.requests_per_s * held_s)
+    requests_per_s = min(load.requests_per_s, most["requests_per_minute"] / 60, open_ / held_s)
+    return requests_per_s * 3 * write_units(ACCOUNT_BASE_BYTES + ACCOUNT_OPEN_BYTES * open_)
 
 
 def plan(load: Load, prices: Mapping[str, Any]) -> Plan:
     """What the load needs. Raises KeyError for a model that the prices do not have."""
-    model, dynamodb, lambda_, api = (
+    model, dynamodb, lambda_, api, stack = (
         prices["models"][load.model],
         prices["dynamodb"],
         prices["lambda"],
         prices["api_gateway"],
+        prices["stack"],
     )
-    held_s = service_s(load, model)
+    held_s, wait_s = service_s(load, model), stack["line_wait_s"]
     open_requests = load.requests_per_s * held_s
-    slots = slots_for(open_requests)
+    slots = slots_for(open_requests, held_s=held_s, wait_s=wait_s)
+    waiting = waiting_share(slots, open_requests)
     instances = ceil(slots / model["slots"])
-    line_writes = 2 * line_write_units(slots)
-    a_request = ACCOUNT_WRITES + line_writes + SETTLE_WRITES
-    writes_per_s = load.requests_per_s * a_request
+    # who waits writes twice more: it joins the line, and takes its turn where the others took a slot at once
+    line_writes = (2 + 2 * waiting) * write_units(line_bytes(slots))
+    writes_per_s = load.requests_per_s * (ACCOUNT_WRITES + line_writes + SETTLE_WRITES)
     requests_per_day = load.requests_per_s * DAY_S
     usd = {
         "GPU instances": instances * model["usd_per_hour"] * 24,
@@ -125,26 +162,47 @@ def plan(load: Load, prices: Mapping[str, Any]) -> Plan:
         * (held_s * lambda_["memory_gb"] * lambda_["usd_per_gb_s"] + lambda_["usd_per_million_requests"] / 1e6),
         "API Gateway": requests_per_day * api["usd_per_million_requests"] / 1e6,
     }
+    item_writes = dynamodb["writes_per_s_of_an_item"]
     limits = (
         Limit("SageMaker instances", instances, prices["sagemaker"]["instances"]),
         Limit("Lambda concurrency", slots, lambda_["concurrency"]),
-        Limit("API Gateway requests a second", load.requests_per_s, api["requests_per_s"]),
-        Limit("write units a second of the table", writes_per_s, dynamodb["writes_per_s_of_a_table"]),
         Limit(
-            "write units a second of the model's item",
-            load.requests_per_s * line_writes,
-            dynamodb["writes_per_s_of_an_item"],
+            "new Lambda environments in 10 s, all at once",
+            min(slots, load.requests_per_s * 10),
+            lambda_["new_environments_in_10_s"],
         ),
-        Limit("bytes of the model's item", line_bytes(slots), ITEM_BYTES),
+        Limit("API Gateway requests a second", load.requests_per_s, api["requests_per_s"]),
+        Limit("requests a second that the stack admits", load.requests_per_s, stack["requests_per_s"]),
+        Limit("write units a second of a new table", writes_per_s, dynamodb["writes_per_s_of_a_new_table"]),
+        Limit("write units a second of the table", writes_per_s, dynamodb["writes_per_s_of_a_table"]),
+        Limit(LINE_WRITES, load.requests_per_s * line_writes, item_writes),
+        Limit(LINE_BYTES, line_bytes(slots), ITEM_BYTES),
+        Limit(
+            "write units a second of one account's item",
+            account_writes_per_s(load, held_s, prices["plan"]),
+            item_writes,
+        ),
+        Limit("seconds of an answer", held_s, stack["request_timeout_s"]),
+        Limit("bytes of a request", load.prompt_tokens * BYTES_A_TOKEN, stack["max_body_bytes"]),
+    )
+    full_bytes = FULL_LINE_BYTES * slots
+    full_writes_per_s = slots / held_s * FULL_LINE_WRITES * write_units(full_bytes)
+    when_full = (
+        Limit("Lambda concurrency", slots * (1 + WAITING_PER_SLOT), lambda_["concurrency"]),
+        Limit(LINE_WRITES, full_writes_per_s, item_writes),
+        Limit(LINE_BYTES, full_bytes, ITEM_BYTES),
     )
     return Plan(
         load=load,
         service_s=held_s,
         open_requests=open_requests,
         slots=slots,
+        waiting_share=waiting,
+        refused_share=longer_share(slots, open_requests, service_s=held_s, wait_s=wait_s),
         instances=instances,
         writes_per_s=writes_per_s,
         lambda_concurrency=slots,
         usd_per_day=usd,
         limits=limits,
+        when_full=when_full,
     )

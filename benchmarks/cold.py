@@ -14,7 +14,8 @@ from typing import Any
 from urllib.request import urlopen
 
 from benchmarks.processes import ROOT, free_port, plain_environment, run
-from benchmarks.targets import LITELLM, chat_command
+from benchmarks.rivals import LITELLM
+from benchmarks.targets import chat_command
 
 _CPU = "import time;t=time.process_time();{};print(time.process_time()-t)"
 _OURS = "import app;app.app.app"
@@ -33,7 +34,7 @@ def measure_first_byte(environment: Mapping[str, str], count: int) -> dict[str, 
         with run(command, port=port, environment=environment, folder=ROOT / "functions" / "chat") as process:
             urlopen(f"{process.url}/health", timeout=10).close()
             found.append(time.perf_counter() - began_s)
-    return {"median": statistics.median(found), "of": sorted(found)}
+    return {"median": statistics.median(found), "of": found}
 
 
 def measure_imports(environment: Mapping[str, str], count: int, *, instructions: bool) -> dict[str, Any]:
@@ -56,7 +57,7 @@ def measure_imports(environment: Mapping[str, str], count: int, *, instructions:
                 if turn:  # the first one wrote the bytecode
                     seconds[name].append(took_s)
         found: dict[str, Any] = {
-            name: {"median": statistics.median(values), "of": sorted(values)} for name, values in seconds.items()
+            name: {"median": statistics.median(values), "of": values} for name, values in seconds.items()
         }
         if instructions and shutil.which("valgrind"):
             for name, command in commands.items():

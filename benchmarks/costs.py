@@ -13,7 +13,7 @@ from benchmarks.table import Table
 
 _MAP_BYTES = 3
 _ENTRY_BYTES = 1
-_STREAM_S = 8.7
+STREAM_S = 8.7
 """300 tokens of gemma-3-12b on a full L4 (prices.toml): 13 slots share 446 tokens a second."""
 
 
@@ -68,7 +68,7 @@ def measure_costs(target: Target, table: Table) -> dict[str, Any]:
     }
     prices = read_prices()
     lambda_ = prices["lambda"]
-    gb_s = _STREAM_S * lambda_["memory_gb"] * 1000
+    gb_s = STREAM_S * lambda_["memory_gb"] * 1000
     return {
         "bytes": {**after, "account": inside["account"], "model": inside["model"]},
         "write_units": units,

@@ -39,7 +39,7 @@ def measure_engine(table: Table) -> dict[str, Any]:
                     found[name]["whole_ms"].append((time.perf_counter() - began_s) * 1e3)
                     found[name]["cpu_ms"].append((cpu_s(target.pid) - before_s) * 1e3)
     return {
-        name: {column: {"median": statistics.median(of), "of": sorted(of)} for column, of in columns.items()}
+        name: {column: {"median": statistics.median(of), "of": of} for column, of in columns.items()}
         for name, columns in found.items()
     }
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from math import ceil
 from pathlib import Path
@@ -25,11 +25,11 @@ from benchmarks.line_seen import (
     waits,
 )
 from benchmarks.line_simulation import Scene, simulate
+from benchmarks.pages import with_figures
 
 ROOT = Path(__file__).parents[1]
 PICTURE = ROOT / "docs/images/line-waits.svg"
 PAGE = ROOT / "docs/line.md"
-BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
 SLOTS = (10, 100, 1000)
 SERVICE_S = (3, 6, 10, 20)
 ITEM_LIMIT_BYTES = 400 * 1024
@@ -155,7 +155,6 @@ def figures(series: Mapping[str, Seen], full: Seen, *, scene: Scene) -> list[str
     means = [most_of_one(calm, seen, fmean) for seen in (fair, plain)]
     tails = [most_of_one(calm, seen, lambda values: percentile(values, 95)) for seen in (fair, plain)]
     lines = [
-        "",
         *waits_table(series, scene=scene),
         "",
         f"Of the {len(calm.accounts)} steady accounts, the one that the bursts cost most waits {means[0]:.2f} times as "
@@ -191,16 +190,8 @@ def figures(series: Mapping[str, Seen], full: Seen, *, scene: Scene) -> list[str
         f"A request whose slot is free, at {Scene().slots} slots: {ACCOUNT_WRITES} write units to admit, {line_units} "
         f"for the slot and its return, {SETTLE_WRITES} to settle. {units} units are ${usd / 1e6:.7f}, "
         f"or ${usd:.2f} for a million requests.",
-        "",
     ]
     return lines
-
-
-def write_page(lines: Sequence[str]) -> None:
-    """Puts the figures between the page's two marks."""
-    before, _, rest = PAGE.read_text("utf-8").partition(BEGIN)
-    _, _, after = rest.partition(END)
-    PAGE.write_text("".join([before, BEGIN, "\n".join(lines), END, after]), "utf-8")
 
 
 def main() -> None:
@@ -214,7 +205,8 @@ def main() -> None:
     full = simulate(replace(scene, load=1.3, lasts_s=1800))
     PICTURE.parent.mkdir(parents=True, exist_ok=True)
     PICTURE.write_text(draw_waits(series, most_s=scene.wait_s), "utf-8")
-    write_page(figures(series, full, scene=scene))
+    page = with_figures(PAGE.read_text("utf-8"), "line", "\n".join(figures(series, full, scene=scene)))
+    PAGE.write_text(page, "utf-8")
     print(PICTURE, PAGE, sep="\n")
 
 

@@ -35,6 +35,8 @@ class Scene:
     steady_accounts: int = 12
     load: float = 0.7
     service_s: float = 6.0
+    shape: float = 4.0
+    """How alike the answers are: gamma's shape; 1 is exponential, 4 half as spread."""
     slow_share: float = 0.05
     slow_s: float = 30.0
     crash_share: float = 0.01
@@ -158,7 +160,7 @@ class Simulation:
     def _arrival(self, at_s: float, account: str) -> _Arrival:
         scene = self._scene
         mean_s = scene.slow_s if self._random.random() < scene.slow_share else scene.service_s
-        served_s = min(scene.hold_s - 5, self._random.gammavariate(4, mean_s / 4))
+        served_s = min(scene.hold_s - 5, self._random.gammavariate(scene.shape, mean_s / scene.shape))
         crashes = self._random.random() < scene.crash_share
         return _Arrival(at_s=at_s, account=account, served_s=served_s, crashes=crashes)
 

@@ -9,25 +9,38 @@ from math import log10
 _WIDTH = 720
 _LEFT = 190
 _BAR = 22
+Spread = tuple[float, float, float]
+"""Median, least and most."""
+
 _OURS, _OTHERS, _INK = "#2a78d6", "#8a94a3", "#6b7480"
 
 
-def bars(title: str, unit: str, values: Mapping[str, float], *, ours: str) -> str:
-    """Horizontal bars, one for each name; our own has another colour."""
-    most = max(values.values())
+def bars(title: str, unit: str, values: Mapping[str, Spread], *, ours: str) -> str:
+    """Horizontal bars of the medians, one for each name, a thin line from least to most; our own has another colour."""
+    scale = (_WIDTH - _LEFT - 110) / max(most for _, _, most in values.values())
     rows = []
-    for row, (name, value) in enumerate(values.items()):
+    for row, (name, (median, least, most)) in enumerate(values.items()):
         y = 44 + row * (_BAR + 10)
-        width = max(1.0, value / most * (_WIDTH - _LEFT - 110))
+        width, middle = max(1.0, median * scale), y + _BAR / 2
         colour = _OURS if name == ours else _OTHERS
         rows.append(_text(_LEFT - 10, y + 16, name, anchor="end"))
         rows.append(f'<rect x="{_LEFT}" y="{y}" width="{width:.1f}" height="{_BAR}" rx="3" fill="{colour}"/>')
-        rows.append(_text(_LEFT + width + 8, y + 16, f"{_short(value)} {unit}"))
+        if most > least:
+            ends = f'x1="{_LEFT + least * scale:.1f}" x2="{_LEFT + most * scale:.1f}" y1="{middle}" y2="{middle}"'
+            rows.append(f'<line {ends} stroke="{_INK}" stroke-width="2"/>')
+        rows.append(_text(_LEFT + max(width, most * scale) + 8, y + 16, f"{_short(median)} {unit}"))
     return _picture(title, rows, height=54 + len(values) * (_BAR + 10))
 
 
-def curves(title: str, *, x_name: str, y_name: str, lines: Mapping[str, Sequence[tuple[float, float]]]) -> str:
-    """Curves over two logarithmic axes."""
+def curves(
+    title: str,
+    *,
+    x_name: str,
+    y_name: str,
+    lines: Mapping[str, Sequence[tuple[float, float]]],
+    solid_until: Mapping[str, float],
+) -> str:
+    """Curves over two logarithmic axes; each is dashed beyond its own x."""
     points = [point for line in lines.values() for point in line]
     (x_low, x_high), (y_low, y_high) = (_decades([point[axis] for point in points]) for axis in (0, 1))
     left, top, width, height = 70, 44, _WIDTH - 250, 300
@@ -49,8 +62,10 @@ def curves(title: str, *, x_name: str, y_name: str, lines: Mapping[str, Sequence
         drawn.append(_text(left - 8, y + 4, f"{10**power:,g}", anchor="end"))
     colours = (_OURS, "#d6762a", "#3d9a5f", "#8d5bc0")
     for row, ((name, line), colour) in enumerate(zip(lines.items(), colours, strict=False)):
-        path = " ".join(f"{x:.1f},{y:.1f}" for x, y in (place(*point) for point in line))
-        drawn.append(f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2.5"/>')
+        solid = [point for point in line if point[0] <= solid_until[name]]
+        for part, dashes in ((solid, ""), (line[max(0, len(solid) - 1) :], ' stroke-dasharray="3 5"')):
+            path = " ".join(f"{x:.1f},{y:.1f}" for x, y in (place(*point) for point in part))
+            drawn.append(f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2.5"{dashes}/>')
         y = top + 14 + row * 22
         drawn.append(f'<rect x="{left + width + 16}" y="{y - 9}" width="14" height="4" fill="{colour}"/>')
         drawn.append(_text(left + width + 36, y - 2, name))

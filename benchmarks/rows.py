@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import statistics
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,7 @@ from urllib.request import urlopen
 from benchmarks.client import Line, Target, Timing, WrongAnswer, drive
 from benchmarks.machine import cpu_s, rss_mb
 from benchmarks.processes import Running
+from benchmarks.upstream import ENGINE_CALL
 
 Numbers = dict[str, Any]
 
@@ -22,6 +24,7 @@ class Size:
     """How much is measured. `rounds` runs of each row go in turns over the targets: a busy minute hits all of them."""
 
     rounds: int
+    one_by_one: int
     requests: int
     opens: Sequence[int]
     frames: int
@@ -33,16 +36,25 @@ class Size:
 
 FULL = Size(
     rounds=3,
-    requests=160,
+    one_by_one=100,
+    requests=256,
     opens=(1, 16, 64),
     frames=200,
-    streams=16,
+    streams=32,
     many_streams=500,
     soak_frames=1_000_000,
     cold_starts=5,
 )
 SMOKE = Size(
-    rounds=1, requests=16, opens=(1, 16), frames=50, streams=4, many_streams=50, soak_frames=20_000, cold_starts=1
+    rounds=1,
+    one_by_one=8,
+    requests=16,
+    opens=(1, 16, 64),
+    frames=50,
+    streams=4,
+    many_streams=50,
+    soak_frames=20_000,
+    cold_starts=1,
 )
 _SHORT = 8
 """Frames of a buffered answer: an answer's text costs next to nothing, its request does not."""
@@ -50,7 +62,7 @@ _SOAK_STREAM = 4000
 
 
 def measure_buffered(targets: Sequence[Target], size: Size) -> dict[str, Numbers]:
-    """Whole answers: milliseconds one at a time, requests a second at each number of open ones, CPU a request."""
+    """Whole answers at each number of open ones: milliseconds, requests a second, CPU of one."""
     found: dict[str, dict[str, list[float]]] = {target.name: {} for target in targets}
     for target in targets:
         _warm(target, stream=False)
@@ -58,7 +70,7 @@ def measure_buffered(targets: Sequence[Target], size: Size) -> dict[str, Numbers
         for target in targets:
             request = target.request(frames=_SHORT, stream=False)
             for open_ in size.opens:
-                total = max(open_, size.requests // (4 if open_ == 1 else 1))
+                total = size.one_by_one if open_ == 1 else max(open_, size.requests)
                 before_s = cpu_s(target.pid)
                 timings, took_s = _drive(target, request, open_=open_, total=total, stream=False)
                 _check(timings, target)
@@ -101,6 +113,17 @@ def measure_streams(targets: Sequence[Target], size: Size) -> dict[str, Numbers]
                 },
             )
     return {name: _summary(values) for name, values in found.items()}
+
+
+def measure_stand_in(target: Target, table_pid: int, size: Size) -> Numbers:
+    """What the table's stand-in takes for a request of ours, in its own process."""
+    found: dict[str, list[float]] = {}
+    request = target.request(frames=_SHORT, stream=False)
+    for _ in range(size.rounds):
+        before_s = cpu_s(table_pid)
+        _check(_drive(target, request, open_=16, total=size.requests, stream=False)[0], target)
+        _add(found, {"cpu_ms_16": (cpu_s(table_pid) - before_s) / size.requests * 1e3})
+    return _summary(found)
 
 
 def measure_many_streams(target: Target, size: Size) -> Numbers:
@@ -155,15 +178,16 @@ def measure_soak(target: Target, size: Size) -> Numbers:
 
 
 def count_calls(target: Target, upstream: Running) -> Mapping[str, int]:
-    """The calls of AWS that one streamed request makes, as they arrive."""
+    """The calls of AWS that one streamed request makes, as they arrive, and how many of them come first."""
     _calls(upstream)
     _drive(target, target.request(frames=_SHORT, stream=True), open_=1, total=1, stream=True)
-    return _calls(upstream)
+    calls = _calls(upstream)
+    return {**Counter(calls), "before the engine": calls.index(ENGINE_CALL)}
 
 
-def _calls(upstream: Running) -> Mapping[str, int]:
+def _calls(upstream: Running) -> list[str]:
     with urlopen(f"{upstream.url}/calls", timeout=5) as answer:
-        told: dict[str, int] = json.load(answer)
+        told: list[str] = json.load(answer)
     return told
 
 
@@ -186,7 +210,8 @@ def _add(lists: dict[str, list[float]], values: Mapping[str, float]) -> None:
 
 
 def _summary(lists: Mapping[str, list[float]]) -> Numbers:
-    return {name: {"median": statistics.median(values), "of": sorted(values)} for name, values in lists.items()}
+    """Median and values in the order of the rounds, so that targets can be compared round by round."""
+    return {name: {"median": statistics.median(values), "of": values} for name, values in lists.items()}
 
 
 def _quantile(values: Sequence[float], share: float) -> float:

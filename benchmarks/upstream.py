@@ -1,9 +1,10 @@
 """The scripted upstream: an engine that costs nothing and says the same each time.
 
-One process, three faces: OpenAI's chat completions, SageMaker's InvokeEndpointWithResponseStream, and a DynamoDB that
-takes every write at once and keeps none. `max_tokens` is how many frames an answer has, `seed` how many milliseconds
-lie before each. GET /calls tells, and forgets, how often each operation was called. `BENCH_PORT` is where it
-listens; it takes a free port without one.
+One process, four faces: OpenAI's chat completions, SageMaker's InvokeEndpointWithResponseStream, Bedrock's Converse and
+ConverseStream, and a DynamoDB that takes every write at once and keeps none. `max_tokens` (Bedrock's `maxTokens`) is
+how many frames an answer has, `seed` how many milliseconds lie before each; Bedrock has no such field, and no pause.
+GET /calls tells, and forgets, which operations were called, in their order. `BENCH_PORT` is where it listens; it takes
+a free port without one.
 """
 
 from __future__ import annotations
@@ -11,14 +12,15 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from collections import Counter
 from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
+from benchmarks import bedrock
 from infra.local.event_stream import CONTENT_TYPE, encode_payload_part
 
 PROMPT_TOKENS = 20
+ENGINE_CALL = "InvokeEndpointWithResponseStream"
 _CHUNK_HEAD = {"id": "chatcmpl-up", "object": "chat.completion.chunk", "created": 1, "model": "scripted"}
 
 
@@ -30,15 +32,16 @@ def _choice(delta: dict[str, Any], reason: str | None = None) -> list[dict[str, 
     return [{"index": 0, "delta": delta, "finish_reason": reason}]
 
 
-def word(number: int) -> str:
-    """The text of a frame; the client checks that they come in order."""
-    return f"w{number} "
+@cache
+def words(count: int) -> tuple[str, ...]:
+    """The texts of an answer's frames; the client checks that they come in order."""
+    return tuple(f"w{number} " for number in range(count))
 
 
 @cache
 def frames(count: int) -> tuple[bytes, ...]:
     """The events of an answer, the first and the last ones of no text included in their neighbours."""
-    texts = [_event(choices=_choice({"content": word(number)})) for number in range(count)]
+    texts = [_event(choices=_choice({"content": text})) for text in words(count)]
     texts[0] = _event(choices=_choice({"role": "assistant", "content": ""})) + texts[0]
     usage = {"prompt_tokens": PROMPT_TOKENS, "completion_tokens": count, "total_tokens": PROMPT_TOKENS + count}
     texts[-1] += _event(choices=_choice({}, "stop")) + _event(choices=[], usage=usage) + b"data: [DONE]\n\n"
@@ -54,7 +57,7 @@ def parts(count: int) -> tuple[bytes, ...]:
 @cache
 def whole(count: int) -> bytes:
     """The buffered answer."""
-    message = {"role": "assistant", "content": "".join(map(word, range(count)))}
+    message = {"role": "assistant", "content": "".join(words(count))}
     usage = {"prompt_tokens": PROMPT_TOKENS, "completion_tokens": count, "total_tokens": PROMPT_TOKENS + count}
     body = {
         **_CHUNK_HEAD,
@@ -68,7 +71,7 @@ def whole(count: int) -> bytes:
 class Connection(asyncio.Protocol):
     """One keep-alive connection; requests come one after the other."""
 
-    def __init__(self, account: bytes, calls: Counter[str]) -> None:
+    def __init__(self, account: bytes, calls: list[str]) -> None:
         self._account = account
         self._calls = calls
         self._buffer = bytearray()
@@ -114,7 +117,7 @@ class Connection(asyncio.Protocol):
 
     def _answer(self, path: str, target: str | None, body: bytes) -> None:
         if target is not None:
-            self._calls[target] += 1
+            self._calls.append(target)
             written = self._account if b'"ReturnValues":"ALL_NEW"' in body.replace(b": ", b":") else b"{}"
             self._send(written, "application/x-amz-json-1.0")
         elif path == "/calls":
@@ -122,15 +125,25 @@ class Connection(asyncio.Protocol):
             self._calls.clear()
             self._send(told, "application/json")
         elif path.startswith("/endpoints/"):
-            self._calls["InvokeEndpointWithResponseStream"] += 1
+            self._calls.append(ENGINE_CALL)
             asked = json.loads(body)
             self._start_stream(parts(asked["max_tokens"]), CONTENT_TYPE, asked)
+        elif path.startswith("/model/"):
+            self._answer_bedrock(path.rpartition("/")[2], words(json.loads(body)["inferenceConfig"]["maxTokens"]))
+        elif (listing := bedrock.LISTINGS.get(path.partition("?")[0])) is not None:
+            self._send(listing, "application/json")
         else:
             asked = json.loads(body)
             if asked.get("stream"):
                 self._start_stream(frames(asked["max_tokens"]), "text/event-stream", asked)
             else:
                 self._send(whole(asked["max_tokens"]), "application/json")
+
+    def _answer_bedrock(self, operation: str, texts: tuple[str, ...]) -> None:
+        if operation == "converse-stream":
+            self._start_stream(bedrock.converse_stream(texts, PROMPT_TOKENS), CONTENT_TYPE, {})
+        else:
+            self._send(bedrock.converse(texts, PROMPT_TOKENS), "application/json")
 
     def _send(self, body: bytes, content_type: str) -> None:
         head = f"HTTP/1.1 200 OK\r\nContent-Type: {content_type}\r\nContent-Length: {len(body)}\r\n\r\n"
@@ -170,7 +183,7 @@ async def main() -> None:
     """Serves until killed; the first line on stdout is the port."""
     attributes = json.loads(os.environ.get("BENCH_ACCOUNT", "{}"))
     account = json.dumps({"Attributes": attributes}).encode()
-    calls: Counter[str] = Counter()
+    calls: list[str] = []
     loop = asyncio.get_running_loop()
     port = int(os.environ.get("BENCH_PORT", "0"))
     server = await loop.create_server(lambda: Connection(account, calls), "127.0.0.1", port, backlog=2048)

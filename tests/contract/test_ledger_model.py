@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
@@ -17,10 +15,10 @@ from gateway.application.upkeep import Sweep
 from gateway.domain.admission import Account
 from gateway.domain.errors import AuthenticationFailed, DailyQuotaReached, GatewayError, LeaseGone
 from gateway.domain.usage import Lease, Settlement, Totals, abandoned, day_of, lost, merge
-from hypothesis import HealthCheck, Phase, settings
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, multiple, rule, run_state_machine_as_test
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, multiple, rule
 
-from tests.contract.conftest import Store, aws_store, fake_store
+from tests.contract.conftest import Store
+from tests.contract.machines import Run, on_every_store, play
 from tests.contract.plain_books import PlainAccount
 from tests.support.accounts import key_record, new_lease, new_settlement
 
@@ -52,7 +50,7 @@ class LedgerMachine(RuleBasedStateMachine):
     leases = Bundle("leases")
     settlements = Bundle("settlements")
 
-    def __init__(self, store: Store, run: Callable[[Awaitable[Any]], Any]) -> None:
+    def __init__(self, store: Store, run: Run) -> None:
         super().__init__()
         self.store, self.wait = store, run
         self.paper: dict[str, PlainAccount] = {}
@@ -235,34 +233,9 @@ def _row(record: dict[str, Any]) -> tuple[Any, ...]:
     return tuple(record[name] for name in names)
 
 
-@contextmanager
-def one_loop() -> Iterator[Callable[[Awaitable[Any]], Any]]:
-    """Runs each step on one event loop."""
-    loop = asyncio.new_event_loop()
-    try:
-        yield loop.run_until_complete
-    finally:
-        loop.close()
-
-
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize(("where", "examples", "steps"), [("fake", 100, 40), ("aws", 10, 30)])
+@on_every_store
 def test_no_sequence_of_events_makes_the_ledger_disagree_with_the_paper(
     request: pytest.FixtureRequest, where: str, examples: int, steps: int
 ) -> None:
-    def new_store() -> Store:
-        if where == "fake":
-            return fake_store()
-        return aws_store(request.getfixturevalue("aws"), request.getfixturevalue("clients"))
-
-    with one_loop() as run:
-        run_state_machine_as_test(
-            lambda: LedgerMachine(new_store(), run),
-            settings=settings(
-                max_examples=examples,
-                stateful_step_count=steps,
-                # a failure is told as it was found: on a table, making it smaller takes longer than reading it
-                phases=[Phase.reuse, Phase.generate],
-                suppress_health_check=[HealthCheck.too_slow],
-            ),
-        )
+    play(request, LedgerMachine, where=where, examples=examples, steps=steps)

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from itertools import count
-from typing import Any
 
 import hypothesis.strategies as st
 import pytest
 from gateway.domain.line import Holder, Line, ModelStatus, Waiter
-from hypothesis import HealthCheck, Phase, settings
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
 
-from tests.contract.conftest import Store, aws_store, fake_store
-from tests.contract.test_ledger_model import one_loop
+from tests.contract.conftest import Store
+from tests.contract.machines import Run, on_every_store, play
 
 _numbers = count(1)
 ACCOUNTS = st.sampled_from(["ann", "bob", "cat"])
@@ -27,7 +24,7 @@ class LineMachine(RuleBasedStateMachine):
     looks = Bundle("looks")
     """How the line was when somebody looked; they act on it later."""
 
-    def __init__(self, store: Store, run: Callable[[Awaitable[Any]], Any]) -> None:
+    def __init__(self, store: Store, run: Run) -> None:
         super().__init__()
         self.store, self.wait = store, run
         self.model = f"model{next(_numbers)}"
@@ -181,23 +178,8 @@ class LineMachine(RuleBasedStateMachine):
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize(("where", "examples", "steps"), [("fake", 100, 40), ("aws", 10, 30)])
+@on_every_store
 def test_no_sequence_of_events_makes_the_line_disagree_with_the_paper(
     request: pytest.FixtureRequest, where: str, examples: int, steps: int
 ) -> None:
-    def new_store() -> Store:
-        if where == "fake":
-            return fake_store()
-        return aws_store(request.getfixturevalue("aws"), request.getfixturevalue("clients"))
-
-    with one_loop() as run:
-        run_state_machine_as_test(
-            lambda: LineMachine(new_store(), run),
-            settings=settings(
-                max_examples=examples,
-                stateful_step_count=steps,
-                # a failure is told as it was found: on a table, making it smaller takes longer than reading it
-                phases=[Phase.reuse, Phase.generate],
-                suppress_health_check=[HealthCheck.too_slow],
-            ),
-        )
+    play(request, LineMachine, where=where, examples=examples, steps=steps)

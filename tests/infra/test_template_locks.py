@@ -8,7 +8,7 @@ import pytest
 
 from tests.infra.transformed import ROOT
 
-PLACES = ("*.lock", "layers/*/*.lock", "tests/clients/*/*.lock")
+PLACES = ("*.lock", "layers/*/*.lock", "tests/clients/*/*.lock", "benchmarks/*/*.lock")
 LOCKS = sorted(path.relative_to(ROOT).as_posix() for place in PLACES for path in ROOT.glob(place))
 
 
@@ -19,6 +19,8 @@ def pins(lock: str) -> dict[str, str]:
 
 def test_every_lock_is_here() -> None:
     assert LOCKS == [
+        "benchmarks/peers/bedrock-access-gateway.lock",
+        "benchmarks/peers/requirements.lock",
         "layers/dependencies/requirements.lock",
         "requirements-audit.lock",
         "requirements-checkov.lock",

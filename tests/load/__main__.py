@@ -12,8 +12,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from benchmarks.pages import with_figures
 from tests.faults.world import build_world
-from tests.load.report import fault_figures, load_figures, with_figures
+from tests.load.report import fault_figures, load_figures
 from tests.load.scenes import FULL, SCENES, SMOKE, Ground
 from tests.load.verdict import wrongs_of
 

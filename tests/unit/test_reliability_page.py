@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from benchmarks.pages import with_figures
 from tests.load.__main__ import PAGE, RESULTS
-from tests.load.report import fault_figures, load_figures, with_figures
+from tests.load.report import fault_figures, load_figures
 from tests.load.verdict import MEASURED, PROMISES, wrongs_of
 
 

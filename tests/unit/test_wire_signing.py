@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 
 from botocore.auth import SigV4Auth
@@ -27,67 +28,54 @@ HEADERS = st.dictionaries(NAMES, VALUES, max_size=5).filter(lambda found: len({n
 MOMENTS = st.integers(0, 4_102_444_800)
 
 
-def signed_by_botocore(
-    credentials: Credentials,
-    *,
-    region: str,
-    service: str,
-    path: str,
-    query: str,
-    headers: dict[str, str],
-    body: bytes,
-    now_s: int,
-) -> str:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What is signed, and when."""
+
+    path: str
+    query: str
+    headers: dict[str, str]
+    body: bytes
+    now_s: int
+
+
+def signed_by_botocore(credentials: Credentials, request: Request, *, region: str, service: str) -> str:
     """botocore's Authorization header at this moment."""
     keys = BotocoreCredentials(credentials.access_key_id, credentials.secret_access_key, credentials.session_token)
     signer = SigV4Auth(keys, service, region)
-    request = AWSRequest("POST", f"http://host.example{path}?{query}", headers=headers, data=body)
-    request.context["timestamp"] = datetime.fromtimestamp(now_s, UTC).strftime("%Y%m%dT%H%M%SZ")
-    signer._modify_request_before_signing(request)
-    to_sign = signer.string_to_sign(request, signer.canonical_request(request))
-    signer._inject_signature_to_request(request, signer.signature(to_sign, request))
-    return str(request.headers["Authorization"])
+    url = f"http://host.example{request.path}?{request.query}"
+    sent = AWSRequest("POST", url, headers=request.headers, data=request.body)
+    sent.context["timestamp"] = datetime.fromtimestamp(request.now_s, UTC).strftime("%Y%m%dT%H%M%SZ")
+    signer._modify_request_before_signing(sent)
+    to_sign = signer.string_to_sign(sent, signer.canonical_request(sent))
+    signer._inject_signature_to_request(sent, signer.signature(to_sign, sent))
+    return str(sent.headers["Authorization"])
 
 
 @given(
     keys=st.builds(Credentials, KEYS, KEYS, st.none() | KEYS),
+    request=st.builds(Request, path=PATHS, query=QUERIES, headers=HEADERS, body=st.binary(max_size=200), now_s=MOMENTS),
     region=st.sampled_from(["us-east-1", "eu-central-1", "cn-north-1"]),
     service=st.sampled_from(["dynamodb", "sagemaker"]),
-    path=PATHS,
-    query=QUERIES,
-    headers=HEADERS,
-    body=st.binary(max_size=200),
-    now_s=MOMENTS,
 )
 @example(
     keys=Credentials("AKID", "secret", "token"),
+    request=Request(
+        path="/endpoints/a%20b/./x/../invocations-response-stream/",
+        query="b=2&a=1&a=0&c",
+        headers={"x-Spaces": "  a   b "},
+        body=b"",
+        now_s=0,
+    ),
     region="us-east-1",
     service="sagemaker",
-    path="/endpoints/a%20b/./x/../invocations-response-stream/",
-    query="b=2&a=1&a=0&c",
-    headers={"x-Spaces": "  a   b "},
-    body=b"",
-    now_s=0,
 )
-def test_what_we_sign_is_what_botocore_signs(
-    keys: Credentials,
-    region: str,
-    service: str,
-    path: str,
-    query: str,
-    headers: dict[str, str],
-    body: bytes,
-    now_s: int,
-) -> None:
-    sent = {"Host": "host.example", **headers}
-    ours = Signer(service=service, region=region).sign(
-        keys, method="POST", path=path, query=query, headers=sent, body=body, now_s=now_s
-    )
-    assert ours["authorization"] == signed_by_botocore(
-        keys, region=region, service=service, path=path, query=query, headers=sent, body=body, now_s=now_s
-    )
+def test_what_we_sign_is_what_botocore_signs(keys: Credentials, request: Request, region: str, service: str) -> None:
+    sent = replace(request, headers={"Host": "host.example", **request.headers})
+    ours = Signer(service=service, region=region).sign(keys, method="POST", **asdict(sent))
+    assert ours["authorization"] == signed_by_botocore(keys, sent, region=region, service=service)
     assert ours.get("x-amz-security-token") == keys.session_token
-    assert {name: ours[name.lower()] for name in sent} == sent
+    assert {name: ours[name.lower()] for name in sent.headers} == sent.headers
 
 
 @given(st.lists(st.tuples(st.sampled_from(["one", "two"]), MOMENTS), min_size=2, max_size=6))
