@@ -9,6 +9,8 @@ from math import ceil
 from pathlib import Path
 from typing import Any
 
+from gateway.domain.line import Line
+
 from benchmarks.erlang import longer_share, servers_for, waiting_share
 
 DAY_S = 86_400
@@ -29,8 +31,8 @@ ACCOUNT_OPEN_BYTES = 78
 LINE_OPEN_BYTES = 52
 """What one more open request adds to its model's item."""
 LINE_BASE_BYTES = 100
-FULL_LINE_BYTES = 415
-"""Bytes of a model's item for each slot, its line full: one holder and four waiters (docs/line.md)."""
+LINE_WAITER_BYTES = 90
+"""What one more waiter adds to it, of an account that had a turn of late."""
 FULL_LINE_WRITES = 5.4
 """Writes of a model's item for each answer served while its line is full (docs/line.md, measured)."""
 WAITING_PER_SLOT = 4
@@ -120,9 +122,15 @@ def slots_for(open_requests: float, *, held_s: float, wait_s: float) -> int:
     return servers_for(open_requests, service_s=held_s, wait_s=wait_s, waiting=WAITING_SHARE, longer=REFUSED_SHARE)
 
 
-def line_bytes(slots: int) -> int:
-    """Bytes of a model's item with all slots taken and nobody in line."""
-    return LINE_BASE_BYTES + LINE_OPEN_BYTES * slots
+def line_bytes(slots: int, *, waiting: int = 0) -> int:
+    """Bytes of a model's item with all slots taken and so many in line."""
+    return LINE_BASE_BYTES + LINE_OPEN_BYTES * slots + LINE_WAITER_BYTES * waiting
+
+
+def full_line(slots: int, *, held_s: float, wait_s: float) -> int:
+    """How many wait before so many slots at most, by the rule of the real line."""
+    line = Line(model="", status="ready", copies=1, slots=slots, service_s=held_s, open={}, waiting={})
+    return line.places(wait_s=wait_s, per_slot=WAITING_PER_SLOT)
 
 
 def write_units(size_bytes: float) -> int:
@@ -185,10 +193,11 @@ def plan(load: Load, prices: Mapping[str, Any]) -> Plan:
         Limit("seconds of an answer", held_s, stack["request_timeout_s"]),
         Limit("bytes of a request", load.prompt_tokens * BYTES_A_TOKEN, stack["max_body_bytes"]),
     )
-    full_bytes = FULL_LINE_BYTES * slots
+    most_waiting = full_line(slots, held_s=held_s, wait_s=wait_s)
+    full_bytes = line_bytes(slots, waiting=most_waiting)
     full_writes_per_s = slots / held_s * FULL_LINE_WRITES * write_units(full_bytes)
     when_full = (
-        Limit("Lambda concurrency", slots * (1 + WAITING_PER_SLOT), lambda_["concurrency"]),
+        Limit("Lambda concurrency", slots + most_waiting, lambda_["concurrency"]),
         Limit(LINE_WRITES, full_writes_per_s, item_writes),
         Limit(LINE_BYTES, full_bytes, ITEM_BYTES),
     )

@@ -10,9 +10,9 @@ from statistics import fmean
 from typing import Any
 
 from gateway.adapters.aws.lines import _holder, _waiter
-from gateway.domain.line import Line, Waiter
+from gateway.domain.line import Waiter
 
-from benchmarks.capacity import ACCOUNT_WRITES, SETTLE_WRITES, read_prices
+from benchmarks.capacity import ACCOUNT_WRITES, SETTLE_WRITES, full_line, read_prices
 from benchmarks.line_picture import draw_waits
 from benchmarks.line_seen import (
     BURST,
@@ -80,17 +80,16 @@ class Rates:
         return size, slots / service_s * self.writes * write_units(size), waiting * self.looks * read_units(size)
 
 
-def full_line(slots: int, service_s: float) -> int:
-    """How many may wait before so many slots."""
-    line = Line(model="", status="ready", copies=1, slots=slots, service_s=service_s, open={}, waiting={})
-    return line.places(wait_s=Scene().wait_s, per_slot=Scene().waiting_per_slot)
+def waiting_before(slots: int, service_s: float) -> int:
+    """How many may wait before so many slots, in the scene."""
+    return full_line(slots, held_s=service_s, wait_s=Scene().wait_s)
 
 
 def most_slots(service_s: float, *, rates: Rates, writes_per_s: float, reads_per_s: float) -> int:
     """The most slots one item may have so that a full line takes at most these units a second."""
     slots = 1
     while True:
-        size, writes, reads = rates.units(slots + 1, waiting=full_line(slots + 1, service_s), service_s=service_s)
+        size, writes, reads = rates.units(slots + 1, waiting=waiting_before(slots + 1, service_s), service_s=service_s)
         if size > ITEM_LIMIT_BYTES or writes > writes_per_s or reads > reads_per_s:
             return slots
         slots += 1
@@ -105,7 +104,7 @@ def sizes_table(*, calm: Rates, full: Rates, writes_per_s: float, reads_per_s: f
         "| ---: | --- | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
     for slots in SLOTS:
-        for name, waiting, rates in (("empty", 0, calm), ("full", full_line(slots, service_s), full)):
+        for name, waiting, rates in (("empty", 0, calm), ("full", waiting_before(slots, service_s), full)):
             size, writes, reads = rates.units(slots, waiting=waiting, service_s=service_s)
             fits = size <= ITEM_LIMIT_BYTES
             cells = (

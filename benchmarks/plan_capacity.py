@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from benchmarks.capacity import WAITING_PER_SLOT, Limit, Load, Plan, plan, read_prices
+from benchmarks.capacity import Limit, Load, Plan, plan, read_prices
 from benchmarks.pages import with_figures
 from benchmarks.plots import curves
 from benchmarks.processes import ROOT
@@ -123,7 +123,7 @@ def _lines(found: Plan, model: dict[str, object]) -> list[str]:
         "",
         f"  {'Past' if first.share > 1 else 'Nearest'}: {first.name}.",
         "",
-        f"  When more comes than that, and the line is full ({WAITING_PER_SLOT} wait for each slot):",
+        "  When more comes than that, and the line is full:",
         *_shares(found.when_full),
     ]
 

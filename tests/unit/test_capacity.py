@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.capacity import (
-    FULL_LINE_BYTES,
     REFUSED_SHARE,
     WAITING_PER_SLOT,
     WAITING_SHARE,
     Load,
+    full_line,
     line_bytes,
     plan,
     read_prices,
@@ -63,8 +63,9 @@ def test_a_full_line_of_a_hundred_slots_costs_six_units_a_write() -> None:
 
 @pytest.mark.parametrize("slots", [20, 100, 900])
 def test_a_full_line_s_item_is_as_large_as_the_adapter_makes_it(slots: int) -> None:
-    real = item_bytes(holding=slots, waiting=WAITING_PER_SLOT * slots)
-    assert FULL_LINE_BYTES * slots == pytest.approx(real, rel=0.05)
+    waiting = full_line(slots, held_s=6.0, wait_s=20.0)
+    assert slots < waiting < WAITING_PER_SLOT * slots
+    assert line_bytes(slots, waiting=waiting) == pytest.approx(item_bytes(holding=slots, waiting=waiting), rel=0.05)
 
 
 def test_a_full_line_holds_more_functions_and_a_larger_item_than_was_planned() -> None:
