@@ -11,6 +11,8 @@ import jsonschema
 import pytest
 from gateway.domain.errors import InvalidRequest
 from gateway.domain.json_closer import JsonCloser
+from gateway.domain.json_distinct import distinct_places
+from gateway.domain.json_schema import normalise
 from gateway.domain.response_format import engine_response_format, parse_response_format
 from gateway.domain.tool_answer import ToolAnswerShaper
 from gateway.domain.tools import answer_format, parse_tools, render_instructions
@@ -21,6 +23,7 @@ from tests.support.corpora import Tool, sampled_tool_sets
 from tests.support.deltas import fold
 from tests.support.real_engine import serve_model
 from tests.support.schema_strategy import ACCEPTED_MOSTLY
+from tests.support.shown import shown
 
 _WAITED_S = 600
 """One test may take so long: an answer takes a second or two, and a minute on a machine with much else to do."""
@@ -65,7 +68,7 @@ def ask(engine: str, fields: dict[str, Any], *, max_tokens: int, instructions: s
 def check(schema: Any, text: str, reason: str) -> None:
     closer = JsonCloser("value")
     closer.feed(text)
-    value = json.loads(text + closer.closing())
+    value = json.loads(shown(normalise(schema, param="schema"), text + closer.closing()))
     if reason == "stop":
         kind = jsonschema.validators.validator_for(schema, default=jsonschema.Draft202012Validator)
         kind(schema, format_checker=kind.FORMAT_CHECKER).validate(value)
@@ -103,7 +106,8 @@ def test_required_calls_one_of_any_tools_with_arguments_that_validate(engine: st
     told = render_instructions(plan)[:400]  # the model may be told little: the grammar knows them all
     fields = engine_response_format(answer_format(plan), dialect="llama.cpp")
     text, reason = ask(engine, fields, max_tokens=80, instructions=told)
-    shaper = ToolAnswerShaper(lambda: "call_1")
+    distinct = {tool.name: places for tool in plan.tools if (places := distinct_places(tool.core))}
+    shaper = ToolAnswerShaper(lambda: "call_1", distinct=distinct)
     deltas = shaper.feed(text)
     last, final = shaper.finish(reason)
     (call,) = fold(deltas + last)["tool_calls"]

@@ -6,16 +6,33 @@ import struct
 from base64 import b64encode
 from zlib import compress, crc32
 
+from gateway.domain.images import MAX_PIXELS
+
 
 def png_chunk(kind: bytes, body: bytes) -> bytes:
     return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", crc32(kind + body))
 
 
-def png(width: int = 3, height: int = 2, *, padding: int = 0) -> bytes:
+def png(width: int = 3, height: int = 2, *, padding: int = 0, grey: int = 0) -> bytes:
     """A grey PNG; `padding` bytes of a chunk that decoders skip make it larger."""
     header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
-    rows = compress(b"".join(b"\0" + bytes(width) for _ in range(height))) if width * height < 10**6 else b"x"
+    rows = (
+        compress(b"".join(b"\0" + bytes((grey,)) * width for _ in range(height)))
+        if width * height <= MAX_PIXELS
+        else b"x"
+    )
     chunks = [(b"IHDR", header), (b"paDd", bytes(padding)), (b"IDAT", rows), (b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(png_chunk(kind, body) for kind, body in chunks)
+
+
+def packed_png(
+    width: int, height: int, packed: bytes, *, depth: int = 8, color: int = 0, interlace: int = 0, pieces: int = 1
+) -> bytes:
+    """A PNG of these compressed data, whatever they are, in so many chunks."""
+    header = struct.pack(">IIBBBBB", width, height, depth, color, 0, 0, interlace)
+    size = -(-len(packed) // pieces)
+    data = [(b"IDAT", packed[start : start + size]) for start in range(0, len(packed), size)]
+    chunks = [(b"IHDR", header), *data, (b"IEND", b"")]
     return b"\x89PNG\r\n\x1a\n" + b"".join(png_chunk(kind, body) for kind, body in chunks)
 
 
@@ -34,6 +51,15 @@ def jpeg(width: int = 3, height: int = 2, *, scans: int = 2) -> bytes:
     """The structure of a progressive JPEG; its pixels are noise."""
     head = b"\xff\xd8" + jpeg_segment(0xE0, b"JFIF\0" + bytes(9)) + jpeg_segment(0xDB, bytes(65))
     return head + jpeg_frame(width, height) + SCAN * scans + b"\xff\xff\xd9"
+
+
+def grey_jpeg() -> bytes:
+    """A whole baseline JPEG of 8 x 8 grey pixels: one block whose only difference to grey is none."""
+    table = b"\x01" + bytes(15) + b"\x00"
+    frame = jpeg_segment(0xC0, struct.pack(">BHHB", 8, 8, 8, 1) + b"\x01\x11\x00")
+    codes = jpeg_segment(0xC4, b"\x00" + table) + jpeg_segment(0xC4, b"\x10" + table)
+    scan = jpeg_segment(0xDA, b"\x01\x01\x00\x00\x3f\x00") + b"\x3f"
+    return b"\xff\xd8" + jpeg_segment(0xDB, b"\x00" + b"\x01" * 64) + frame + codes + scan + b"\xff\xd9"
 
 
 def gif_frame(width: int, height: int) -> bytes:

@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from tests.support.bench_schemas import bench_names, bench_schema, sampled
 from tests.support.grammar_sampler import GrammarSampler
 from tests.support.schema_strategy import ACCEPTED_MOSTLY, REFUSED_SOMEWHERE
+from tests.support.shown import shown
 
 REFUSAL = re.compile(r"here: the schema's (?P<keyword>.+) at (?P<pointer>/.*) can't be enforced: .+", re.S)
 LIMITS = re.compile(
@@ -48,7 +49,7 @@ def sentences(core: dict[str, Any], seed: int, count: int) -> Iterator[Any]:
             text = sampler.sentence()
         except RecursionError:
             continue
-        yield json.loads(text)
+        yield json.loads(shown(core, text))
 
 
 def validator_of(schema: Any) -> Any:

@@ -6,14 +6,31 @@ import json
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
+from zlib import compress
 
 import pytest
 from gateway.application.orders import Orders
 from gateway.catalogue import load_catalogue
 from gateway.domain.chat import ChatRequest, parse_chat_request
 from gateway.domain.errors import AuthenticationFailed, InvalidRequest, OutboundFailed
-from gateway.domain.image_formats import MAX_PARTS, MAX_SCANS, BadImage, Image, inspect_image
-from gateway.domain.images import MAX_IMAGE_BYTES, MAX_IMAGES, count_images, embed_images, take_images, to_data_url
+from gateway.domain.image_formats import (
+    MAX_PARTS,
+    MAX_SCANS,
+    MOST_UNFOLDED,
+    BadImage,
+    Image,
+    check_pixels,
+    inspect_image,
+)
+from gateway.domain.images import (
+    MAX_IMAGE_BYTES,
+    MAX_IMAGES,
+    MAX_PIXELS,
+    count_images,
+    embed_images,
+    take_images,
+    to_data_url,
+)
 from gateway.domain.models import Model
 from gateway.domain.search import WebResult
 from hypothesis import example, given
@@ -32,6 +49,7 @@ from tests.support.image_files import (
     jpeg,
     jpeg_frame,
     jpeg_segment,
+    packed_png,
     png,
     png_chunk,
     riff_chunk,
@@ -128,6 +146,47 @@ def test_what_no_decoder_should_see_is_refused_with_the_reason(data: bytes, told
         inspect_image(data)
 
 
+@pytest.mark.parametrize(
+    ("data", "told"),
+    [
+        pytest.param(packed_png(1, 1, compress(bytes(2 + MOST_UNFOLDED + 1))), "more than its pixels", id="too much"),
+        pytest.param(packed_png(1, 1, compress(bytes(300_000_000))), "more than its pixels", id="a bomb"),
+        pytest.param(
+            packed_png(1, 1, compress(bytes(9_000_000)), pieces=50), "more than its pixels", id="a bomb in pieces"
+        ),
+        pytest.param(packed_png(9, 9, compress(bytes(89))), "cut off", id="too little"),
+        pytest.param(packed_png(9, 9, compress(bytes(90)), depth=16), "cut off", id="too little for its depth"),
+        pytest.param(packed_png(1, 1, compress(bytes(2)), depth=3), "header is damaged", id="a depth that is none"),
+        pytest.param(
+            packed_png(1, 1, compress(bytes(2)), color=5), "header is damaged", id="a colour type that is none"
+        ),
+        pytest.param(
+            packed_png(1, 1, compress(bytes(2)), interlace=2), "header is damaged", id="an interlacing that is none"
+        ),
+        pytest.param(packed_png(9, 9, b"?" * 12), "pixels of the PNG are damaged", id="no compressed data"),
+    ],
+)
+def test_a_png_whose_data_are_not_its_pixels_is_refused_by_its_place(data: bytes, told: str) -> None:
+    refused = refusal_of(data_url(data))
+    assert refused.param == "messages[1].content[1].image_url.url"
+    assert told in refused.message
+
+
+@pytest.mark.parametrize("pieces", [1, 3])
+@pytest.mark.parametrize(
+    ("depth", "color", "interlace", "length"),
+    [(8, 0, 0, 90), (1, 0, 0, 27), (16, 6, 0, 657), (8, 2, 0, 252), (4, 3, 0, 54), (8, 0, 1, 100), (2, 3, 1, 48)],
+)
+def test_a_png_of_any_kind_is_unfolded_to_its_pixels(
+    depth: int, color: int, interlace: int, length: int, pieces: int
+) -> None:
+    def kind(size: int) -> bytes:
+        return packed_png(9, 9, compress(bytes(size)), depth=depth, color=color, interlace=interlace, pieces=pieces)
+
+    take_images([message(data_url(kind(length)), data_url(kind(length + 9)))], dialect="vllm")
+    assert "cut off" in refusal_of(data_url(kind(length - 1))).message
+
+
 SIGNATURES = st.sampled_from([b"", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF89a", b"RIFF\x40\0\0\0WEBP"])
 
 
@@ -144,7 +203,10 @@ def test_no_changed_byte_of_an_image_raises_anything_but_a_refusal(data: bytes, 
     for _ in range(choose.draw(st.integers(1, 4))):
         changed[choose.draw(st.integers(0, len(data) - 1))] = choose.draw(st.integers(0, 255))
     with suppress(BadImage):
-        assert inspect_image(bytes(changed)).length <= len(changed)
+        image = inspect_image(bytes(changed))
+        assert image.length <= len(changed)
+        if image.width * image.height <= MAX_PIXELS:
+            check_pixels(bytes(changed), image)
 
 
 @pytest.mark.parametrize("data", FILES.values(), ids=FILES)

@@ -19,6 +19,7 @@ from gateway.domain.cited_shaping import CitedJsonShaper, CitedShaper
 from gateway.domain.engine import COUNT_EVERY_CHUNK
 from gateway.domain.errors import InvalidRequest, NotFound
 from gateway.domain.images import ImageLink, count_images, take_images
+from gateway.domain.json_distinct import distinct_places
 from gateway.domain.keys import ApiKey
 from gateway.domain.logprobs import LEAST_ASKED
 from gateway.domain.models import Model
@@ -141,11 +142,17 @@ class Orders:
     def _shaper_maker(
         self, plan: ToolPlan | None, form: ResponseFormat | None, *, native: bool
     ) -> Callable[[], Shaper]:
+        def new_call_id() -> str:
+            return f"call_{self.ids.request_id()}"
+
+        if plan is not None and native:
+            return lambda: NativeToolShaper(new_call_id)
         if plan is not None:
-            shaper = NativeToolShaper if native else ToolAnswerShaper
-            return lambda: shaper(lambda: f"call_{self.ids.request_id()}")
+            distinct = {tool.name: places for tool in plan.tools if (places := distinct_places(tool.core))}
+            return lambda: ToolAnswerShaper(new_call_id, distinct=distinct)
         if form is not None and form.core is not None:
-            return lambda: JsonShaper(form.top)
+            places, top = distinct_places(form.core), form.top
+            return lambda: JsonShaper(top, distinct=places)
         return PlainShaper
 
     def _body(self, request: Sampling, *, model: Model, messages: list[dict[str, Any]]) -> Body:

@@ -1,7 +1,8 @@
 """Images as files: the format by its first bytes, the pixels by its headers, and whether the file is whole.
 
 A decoder allocates what a header promises and works through every part it finds, so both are bounded here, before
-an engine sees the file. Each walker returns where the file ends; what lies behind that is no part of the image.
+an engine sees the file. A PNG's decoder also unfolds whatever was packed into it: `check_pixels` does so first, and
+counts. Each walker returns where the file ends; what lies behind that is no part of the image.
 """
 
 from __future__ import annotations
@@ -10,12 +11,14 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
-from zlib import crc32
+from zlib import crc32, decompressobj, error
 
 ImageFormat = Literal["png", "jpeg", "gif", "webp"]
 
 MAX_PARTS = 20_000
 """Chunks, segments and blocks of one file; a GIF of 4 MB has 16,000 when its blocks are full."""
+MOST_UNFOLDED = 65_536
+"""Bytes of a PNG's pixel data beyond its pixels. Some writers leave a few; a decoder unfolds all of them, to memory."""
 MAX_SCANS = 64
 """Of a JPEG. Progressive ones have about ten; each costs the decoder a pass over all pixels, however short it is."""
 
@@ -32,6 +35,16 @@ class Image:
     width: int
     height: int
     length: int
+
+
+def check_pixels(data: bytes, image: Image) -> None:
+    """Refuses a PNG whose data are not the pixels of its header: 4 MB can unfold to 4 GB, whatever that says.
+
+    For an image whose number of pixels is bounded already: so much is unfolded here, a piece at a time.
+    Raises BadImage. Other formats' data can't be more than their pixels.
+    """
+    if image.format == "png":
+        _unfold_png(data, image)
 
 
 def inspect_image(data: bytes) -> Image:
@@ -97,6 +110,56 @@ def _walk_png(reader: _Reader) -> Image:
     if b"IDAT" not in kinds:
         raise BadImage("the PNG has no image data")
     return _sized("png", width, height, reader)
+
+
+_SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
+"""Of a pixel, by the header's colour type."""
+_DEPTHS = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}
+_PASSES = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
+"""Adam7: first column and row, and the steps to the next ones."""
+_PIECE = 1 << 18
+
+
+def _unfold_png(data: bytes, image: Image) -> None:
+    depth, color, packing, filtering, interlace = data[24:29]
+    if depth not in _DEPTHS.get(color, ()) or packing or filtering or interlace > 1:
+        raise BadImage("the PNG's header is damaged")
+    bits = depth * _SAMPLES[color]
+    expected = 0
+    for left, top, right_step, down_step in _PASSES if interlace else ((0, 0, 1, 1),):
+        columns, rows = -(-(image.width - left) // right_step), -(-(image.height - top) // down_step)
+        if columns > 0:
+            expected += max(rows, 0) * (1 + -(-columns * bits // 8))
+    unfolding, unfolded = decompressobj(), 0
+    try:
+        for piece in _png_data(data):
+            rest = piece
+            while rest and unfolded <= expected + MOST_UNFOLDED:
+                unfolded += len(unfolding.decompress(rest, _PIECE))
+                rest = unfolding.unconsumed_tail
+        while unfolded < expected and (more := unfolding.decompress(b"", _PIECE)):
+            unfolded += len(more)
+    except error:
+        raise BadImage("the pixels of the PNG are damaged") from None
+    if unfolded < expected:
+        raise BadImage("it is cut off")
+    if unfolded > expected + MOST_UNFOLDED:
+        raise BadImage("the PNG unfolds to more than its pixels")
+
+
+def _png_data(data: bytes) -> Iterator[bytes]:
+    """The data of a PNG that was walked, chunk by chunk."""
+    reader = _Reader(data)
+    reader.take(8)
+    kind = b""
+    while kind != b"IEND":
+        size = reader.number(4, "big")
+        kind = reader.take(4)
+        if kind == b"IDAT":
+            yield reader.take(size)
+        else:
+            reader.at += size
+        reader.at += 4
 
 
 _FRAME_HEADERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gateway.domain.errors import InvalidRequest
-from gateway.domain.image_formats import BadImage, ImageFormat, inspect_image
+from gateway.domain.image_formats import BadImage, ImageFormat, check_pixels, inspect_image
 
 Message = Mapping[str, Any]
 
@@ -90,6 +90,10 @@ def to_data_url(data: bytes, param: str, *, dialect: str) -> str:
             f"{param}: the image has {image.width} x {image.height} pixels; at most {MAX_PIXELS} are served.",
             param=param,
         )
+    try:
+        check_pixels(data, image)
+    except BadImage as problem:
+        raise InvalidRequest(f"{param}: {problem}.", param=param) from None
     if image.format not in FORMATS[dialect]:
         served = ", ".join(sorted(FORMATS[dialect]))
         raise InvalidRequest(f"{param}: this model takes {served}; got {image.format}.", param=param)

@@ -7,6 +7,7 @@ from decimal import Decimal
 from itertools import permutations
 from typing import Any
 
+from gateway.domain.json_distinct import DISTINCT
 from gateway.domain.json_flat import Schema, both
 from gateway.domain.json_numbers import LARGEST, Bound, integer_range
 from gateway.domain.json_pattern import UnsupportedPattern, literal_prefix, parse_pattern, width
@@ -173,8 +174,6 @@ def lower_array(keywords: Mapping[str, Any], at: str, lower: Lower) -> Core:
         most = min(len(prefix), len(prefix) if most is None else most)
     if most is not None and most < least:
         raise Never("minItems")
-    if keywords.get("uniqueItems") and (most is None or most > 1):
-        return _unique(prefix, item, least, most)
     core: Core = {"type": "array"}
     if prefix:
         core["prefixItems"] = prefix
@@ -182,14 +181,26 @@ def lower_array(keywords: Mapping[str, Any], at: str, lower: Lower) -> Core:
         core["items"] = item
     if least:
         core["minItems"] = least
-    return core if most is None else core | {"maxItems": int(most)}
+    if most is not None:
+        core["maxItems"] = int(most)
+    unique = keywords.get("uniqueItems") and (most is None or most > 1)
+    return _without_repeat(core, at) if unique else core
 
 
-def _unique(prefix: list[Core], item: Core | None, least: int, most: int | None) -> Core:
-    """Every list without a repeat, where the values are few enough to write all of them."""
-    values = None if prefix or item is None else [True, False] if item == {"type": "boolean"} else item.get("enum")
-    if values is None or len(values) > _MOST_PERMUTED:
-        raise Unenforceable("uniqueItems", f"it is enforced for items of at most {_MOST_PERMUTED} listed values only")
+def _without_repeat(core: Core, at: str) -> Core:
+    """The array with its lists written out where the items are a few listed values, else marked (`json_distinct`)."""
+    item, least = core.get("items", {}), core.get("minItems", 0)
+    values = [True, False] if item == {"type": "boolean"} else item.get("enum", [])
+    if 0 < len(values) <= _MOST_PERMUTED and "prefixItems" not in core:
+        return _permuted(values, least, core.get("maxItems"))
+    if "prefixItems" in core or least > 1:
+        few = f"for items of at most {_MOST_PERMUTED} listed values only"
+        raise Unenforceable("uniqueItems", f"beside prefixItems, or minItems above 1, it is enforced {few}")
+    return core | {DISTINCT: f"{at}/uniqueItems"}
+
+
+def _permuted(values: list[Any], least: int, most: int | None) -> Core:
+    """Every list without a repeat of values that are few enough to write all of them."""
     sizes = range(least, min(len(values), len(values) if most is None else int(most)) + 1)
     lists = [list(chosen) for size in sizes for chosen in permutations(values, size)]
     if not lists:

@@ -16,6 +16,7 @@ from urllib.parse import unquote
 
 from gateway.domain.errors import InvalidRequest
 from gateway.domain.json_dialect import misspelling, modern
+from gateway.domain.json_distinct import distinct_places
 from gateway.domain.json_flat import OF_TYPE, TYPES, Conflict, Flat, Schema, Union, both, meet, overlap, type_of
 from gateway.domain.json_lowering import (
     COMPARED,
@@ -106,7 +107,11 @@ class _Lowering:
         except Never as never:
             self._refuse("", f"no value can satisfy it ({never})")
         self._check_recursion({"": core, **self._definitions})
-        return {**core, "$defs": self._definitions} if self._definitions else core
+        whole = {**core, "$defs": self._definitions} if self._definitions else core
+        places = distinct_places(whole)
+        if places is not None and (unheld := places.conflict()):
+            self._refuse(unheld, "an alternative at the same place needs items that repeat")
+        return whole
 
     def lower(self, schema: Schema, at: str) -> Core:
         """The core of a schema at this JSON pointer. Raises Never where nothing satisfies it."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 from gateway.domain.json_closer import JsonCloser, Top
+from gateway.domain.json_distinct import DistinctItems, DistinctPlaces
 
 Delta = dict[str, Any]
 
@@ -37,15 +38,20 @@ class PlainShaper:
 
 
 class JsonShaper:
-    """JSON text that always parses in the end, wherever it was cut."""
+    """JSON text that always parses in the end, wherever it was cut; lists at the `distinct` places repeat nothing."""
 
-    def __init__(self, top: Top = "object") -> None:
+    def __init__(self, top: Top = "object", *, distinct: DistinctPlaces | None = None) -> None:
         self._closer = JsonCloser(top)
+        self._items = None if distinct is None else DistinctItems(distinct)
 
     def feed(self, text: str) -> list[Delta]:
+        if self._items is not None:
+            text = self._items.feed(text)
         self._closer.feed(text)
         return [{"content": text}] if text else []
 
     def finish(self, reason: str) -> tuple[list[Delta], str]:
-        closing = self._closer.closing()
-        return ([{"content": closing}] if closing else []), reason
+        held = self._items.finish() if self._items is not None else ""
+        self._closer.feed(held)
+        last = held + self._closer.closing()
+        return ([{"content": last}] if last else []), reason

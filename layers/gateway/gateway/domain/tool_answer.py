@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from enum import Enum, auto
 from typing import Any
 
 from gateway.domain.json_closer import JsonCloser
+from gateway.domain.json_distinct import DistinctPlaces
+from gateway.domain.shaping import Delta, JsonShaper
 
 # White space is tolerated wherever JSON allows it: vLLM's grammars let the model choose it.
 _TEXT_HEAD = re.compile(r'\s*\{\s*"answer"\s*:\s*"')
@@ -32,15 +34,17 @@ class _Reading(Enum):
 class ToolAnswerShaper:
     """A `Shaper` for emulated tools: the text of an answer, or the calls, never both.
 
-    `new_id` gives each call its id (`call_…`).
+    `new_id` gives each call its id (`call_…`); `distinct` has the tools whose arguments have lists that repeat nothing.
     """
 
-    def __init__(self, new_id: Callable[[], str]) -> None:
+    def __init__(self, new_id: Callable[[], str], *, distinct: Mapping[str, DistinctPlaces] | None = None) -> None:
         self._new_id = new_id
+        self._distinct = distinct or {}
         self._reading = _Reading.HEAD
         self._buffer = ""
         self._calls = 0
         self._arguments = JsonCloser("object")
+        self._shaped = JsonShaper("object")
         self._high_surrogate = ""
 
     def feed(self, text: str) -> list[dict[str, Any]]:
@@ -58,7 +62,7 @@ class ToolAnswerShaper:
         if self._reading is _Reading.TEXT:
             return self._content(_REPLACEMENT if self._high_surrogate else ""), reason
         if self._reading is _Reading.ARGUMENTS:
-            return self._argument_piece(self._arguments.closing()), "length"
+            return self._argument_pieces(self._shaped.finish(reason)[0]), "length"
         if self._calls:
             return [], "tool_calls" if reason == "stop" else reason
         # An engine that did not hold the grammar: what it wrote is better than nothing.
@@ -76,7 +80,7 @@ class ToolAnswerShaper:
                 piece, self._buffer = self._buffer[:taken], self._buffer[taken:]
                 if self._arguments.complete:
                     self._reading = _Reading.TAIL
-                return self._argument_piece(piece)
+                return self._argument_pieces(self._shaped.feed(piece))
             case _Reading.TAIL:
                 if tail := _CALL_TAIL.match(self._buffer):
                     self._buffer = self._buffer[tail.end() :]
@@ -95,9 +99,11 @@ class ToolAnswerShaper:
             return []
         self._buffer = self._buffer[call.end() :]
         self._reading = _Reading.ARGUMENTS
+        name = json.loads(call.group(1))
         self._arguments = JsonCloser("object")
+        self._shaped = JsonShaper("object", distinct=self._distinct.get(name))
         self._calls += 1
-        function = {"name": json.loads(call.group(1)), "arguments": ""}
+        function = {"name": name, "arguments": ""}
         head = {"index": self._calls - 1, "id": self._new_id(), "type": "function", "function": function}
         return [{"tool_calls": [head]}]
 
@@ -151,7 +157,8 @@ class ToolAnswerShaper:
     def _content(self, text: str) -> list[dict[str, Any]]:
         return [{"content": text}] if text else []
 
-    def _argument_piece(self, text: str) -> list[dict[str, Any]]:
-        if not text:
-            return []
-        return [{"tool_calls": [{"index": self._calls - 1, "function": {"arguments": text}}]}]
+    def _argument_pieces(self, deltas: list[Delta]) -> list[Delta]:
+        return [
+            {"tool_calls": [{"index": self._calls - 1, "function": {"arguments": delta["content"]}}]}
+            for delta in deltas
+        ]

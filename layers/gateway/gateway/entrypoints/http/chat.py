@@ -6,6 +6,7 @@ Starlette alone: routes that parse their own bodies use none of what FastAPI cos
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -35,6 +36,8 @@ from gateway.entrypoints.http.generation import Face, GenerationResponse
 HEALTH = "/health"
 INVOCATION = "x-amzn-lambda-context"
 """The header that the Lambda Web Adapter puts on each invocation that it passes on, and on no call of its own."""
+LARGE_BODY_BYTES = 65_536
+"""From this size on a body may hold images that take tenths of a second to judge; other streams don't wait for that."""
 _MAX_NAMES = 20
 
 
@@ -104,7 +107,10 @@ class _Endpoint:
         key = read_key(request.headers.get("authorization"))
         try:
             body = await read_body(request, max_bytes=services.max_body_bytes)
-            asked, order = self._order(body, key)
+            if len(body) < LARGE_BODY_BYTES:
+                asked, order = self._order(body, key)
+            else:
+                asked, order = await asyncio.to_thread(self._order, body, key)
         except GatewayError as error:
             # a stranger is told that he is one, not what is wrong with his request
             account = await services.access.account_of(key, scope="chat")
