@@ -83,6 +83,7 @@ def test_fresh_ids_make_keys_that_parse() -> None:
     assert parse_key(text) is not None
     assert len(ids.request_id()) == 24
     assert len({ids.request_id() for _ in range(100)}) == 100
+    assert set("".join(ids.request_id() for _ in range(200))) == set(SECRET_ALPHABET), "each letter, and no other"
 
 
 @pytest.mark.parametrize(("text", "expected"), [("0a" * 6, True), ("0A" * 6, False), ("0a", False), ("0a" * 7, False)])

@@ -61,4 +61,9 @@ class SystemIds:
 
 
 def _token(alphabet: str, length: int) -> str:
-    return "".join(secrets.choice(alphabet) for _ in range(length))
+    """Each token as likely as any other, from one draw: the kernel is asked once and not for every letter."""
+    letters, drawn = [], secrets.randbelow(len(alphabet) ** length)
+    for _ in range(length):
+        drawn, letter = divmod(drawn, len(alphabet))
+        letters.append(alphabet[letter])
+    return "".join(letters)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 from typing import Literal
 
 from gateway.domain.jobs import JobEnd
@@ -12,7 +13,7 @@ from gateway.domain.jobs import JobEnd
 Status = Literal["ok", "partial", "failed", "lost"]
 """ok: answered whole. partial: cut after tokens were delivered. failed: an error, nothing delivered.
 lost: the process died; its lease was swept and nothing is charged."""
-
+_DAY_S = 86_400
 
 CLIENT_GONE = 499
 """The status recorded where the client left before the end; it never travels and is no error of ours."""
@@ -173,12 +174,17 @@ def merge(breakdowns: Iterable[Breakdown]) -> dict[tuple[Dimension, str], Totals
 
 def day_of(time_s: float) -> str:
     """The UTC day, `20261123`."""
-    return datetime.fromtimestamp(time_s, UTC).strftime("%Y%m%d")
+    return _day(int(time_s // _DAY_S))
+
+
+@lru_cache(maxsize=8)
+def _day(number: int) -> str:
+    return datetime.fromtimestamp(number * _DAY_S, UTC).strftime("%Y%m%d")
 
 
 def seconds_to_midnight(time_s: float) -> int:
     """Whole seconds until the next UTC day begins, at least 1: when a daily quota is fresh."""
-    return 86_400 - int(time_s) % 86_400
+    return _DAY_S - int(time_s) % _DAY_S
 
 
 @dataclass(frozen=True, slots=True)
