@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
-from gateway.bootstrap import Gateway
+from gateway.bootstrap.parts.administering import Administering
 from gateway.config import Settings
 from gateway.domain.keys import format_key
 
@@ -34,7 +34,7 @@ class Table:
     kind: str
     process: Running
     name: str
-    gateway: Gateway
+    gateway: Administering
 
     def items(self) -> list[dict[str, Any]]:
         """All items, in DynamoDB's own form."""
@@ -65,7 +65,9 @@ def run_table() -> Iterator[Table]:
         os.environ["AWS_ENDPOINT_URL"] = process.url
         template = load_template(ROOT / "template.yaml", region=REGION, account_id=ACCOUNT_ID, stack_name=STACK_NAME)
         name = Resources(template, stack_name=STACK_NAME).reference("Table")
-        gateway = Gateway(Settings(table_name=name, outbox_queue_url="http://127.0.0.1:9/none", stack_name=STACK_NAME))
+        gateway = Administering(
+            Settings(table_name=name, outbox_queue_url="http://127.0.0.1:9/none", stack_name=STACK_NAME)
+        )
         table = Table(kind, process, name, gateway)
         asyncio.run(_open_account(gateway))
         table.set_slots(SLOTS)
@@ -81,7 +83,7 @@ def _command() -> tuple[str, list[str], int | None]:
     return "DynamoDB Local", [*classpath, "-inMemory", "-disableTelemetry", "-port", str(port)], port
 
 
-async def _open_account(gateway: Gateway) -> None:
+async def _open_account(gateway: Administering) -> None:
     account = await gateway.administration.open_with_key(KEY, name="bench", plan="pro")
     limits = replace(account.limits, max_open_requests=100_000, requests_per_minute=10_000_000)
     await gateway.accounts.update(replace(account, limits=limits))

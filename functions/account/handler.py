@@ -1,7 +1,7 @@
 """The account function: a buffered ASGI application behind Mangum."""
 
-from gateway.bootstrap import Gateway
+from gateway.bootstrap.account import AccountFunction
 from mangum import Mangum
 
-app = Gateway.from_environment().account_app()
+app = AccountFunction.from_environment().account_app()
 handler = Mangum(app, lifespan="off")

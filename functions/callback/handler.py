@@ -1,5 +1,5 @@
 """The callback function: SQS delivers ends of jobs to tell, one at a time; what fails is queued anew with a delay."""
 
-from gateway.bootstrap import Gateway
+from gateway.bootstrap.callback import CallbackFunction
 
-handler = Gateway.from_environment().callback_handler()
+handler = CallbackFunction.from_environment().callback_handler()

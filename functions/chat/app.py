@@ -1,5 +1,5 @@
 """The chat function: an ASGI application that uvicorn serves behind the Lambda Web Adapter (`run.sh`)."""
 
-from gateway.bootstrap import Gateway
+from gateway.bootstrap.chat import ChatFunction
 
-app = Gateway.from_environment().chat_app()
+app = ChatFunction.from_environment().chat_app()

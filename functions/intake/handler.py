@@ -1,5 +1,5 @@
 """The intake function: messages, dropped objects and events become jobs and batches."""
 
-from gateway.bootstrap import Gateway
+from gateway.bootstrap.intake import IntakeFunction
 
-handler = Gateway.from_environment().intake_handler()
+handler = IntakeFunction.from_environment().intake_handler()

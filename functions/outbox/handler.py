@@ -1,5 +1,5 @@
 """The outbox function: SQS delivers settlements that the table refused when they happened."""
 
-from gateway.bootstrap import Gateway
+from gateway.bootstrap.outbox import OutboxFunction
 
-handler = Gateway.from_environment().outbox_handler()
+handler = OutboxFunction.from_environment().outbox_handler()

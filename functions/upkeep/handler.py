@@ -1,5 +1,5 @@
 """The upkeep function: a schedule and SageMaker's state changes keep models and leases true."""
 
-from gateway.bootstrap import Gateway
+from gateway.bootstrap.upkeep import UpkeepFunction
 
-handler = Gateway.from_environment().upkeep_handler()
+handler = UpkeepFunction.from_environment().upkeep_handler()

@@ -1,5 +1,5 @@
 """The worker function: SQS delivers jobs, one at a time; each runs through the same steps as an interactive request."""
 
-from gateway.bootstrap import Gateway
+from gateway.bootstrap.worker import WorkerFunction
 
-handler = Gateway.from_environment().worker_handler()
+handler = WorkerFunction.from_environment().worker_handler()

@@ -18,7 +18,8 @@ def main(parent: Parent) -> None:
     listener = _bind(parent.receive()["port"])
     parent.report("bound", base_url=f"http://127.0.0.1:{listener.getsockname()[1]}")
     # What the apps import takes longer than making the table: do it meanwhile.
-    import gateway.bootstrap  # noqa: F401, PLC0415
+    import gateway.bootstrap.account  # noqa: PLC0415
+    import gateway.bootstrap.chat  # noqa: F401, PLC0415
     import uvicorn  # noqa: PLC0415
 
     from infra.local.dispatch import Dispatcher  # noqa: PLC0415

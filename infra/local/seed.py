@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 
-from gateway.bootstrap import Gateway
+from gateway.bootstrap.parts.administering import Administering
 from gateway.config import Settings
 from gateway.domain.errors import InvalidRequest
 from gateway.domain.keys import format_key
@@ -22,7 +22,7 @@ def seed(environment: Mapping[str, str], api_key: str | None) -> str:
     The process's own AWS variables say where that table is. Raises CannotStart.
     """
     key = api_key or _DEFAULT_KEY
-    administration = Gateway(Settings.from_environment(environment)).administration
+    administration = Administering(Settings.from_environment(environment)).administration
     try:
         asyncio.run(administration.open_with_key(key, name="local", plan="pro"))
     except InvalidRequest:

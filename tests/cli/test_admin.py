@@ -9,13 +9,13 @@ from typing import Any
 
 import httpx
 import pytest
-from gateway.bootstrap import Gateway
 from gateway.config import Settings
 from gateway.domain.errors import AuthenticationFailed, GatewayError, PermissionDenied
 from gateway.domain.keys import hash_key, parse_key
 from gateway.domain.usage import Lease, Settlement, Tokens
 
 from tests.cli.conftest import Deployment, Operator
+from tests.support.gateway import Gateway
 
 
 @pytest.fixture

@@ -14,7 +14,6 @@ from urllib.parse import urlsplit
 import boto3
 import httpx
 import pytest
-from gateway.bootstrap import Gateway
 from gateway.config import Settings
 from gateway.domain.jobs import Blob, Job, JobRef
 from gateway.domain.keys import parse_key
@@ -22,6 +21,7 @@ from gateway.domain.keys import parse_key
 from infra.local.credentials import CREDENTIALS, REGION, STACK_NAME, local_environment
 from tests.cli.conftest import run_process
 from tests.support.eventually import eventually
+from tests.support.gateway import Gateway
 from tests.support.local_stack import MODEL, LocalStack, bearer
 from tests.support.stack import borrowed_environment
 

@@ -102,9 +102,9 @@ def test_an_invocation_reaches_no_hook(hook: str, runtime: RuntimeApi, stack: St
 # of, is told as little as it is by a snapshot.
 FORKS = """
 import ctypes, json, os, sys
-from gateway.bootstrap import Gateway
+from gateway.bootstrap.chat import ChatFunction
 
-gateway = Gateway.from_environment()
+gateway = ChatFunction.from_environment()
 gateway.chat_app()
 gateway.before_snapshot()
 gateway.clock.jitter()

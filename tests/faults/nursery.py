@@ -31,10 +31,10 @@ from infra.local.pumping import new_context
 
 JUMP_S = 3600
 _IMPORTED = (
-    "gateway.bootstrap",
-    "gateway.entrypoints.events.outbox",
-    "gateway.entrypoints.events.upkeep",
-    "gateway.entrypoints.events.worker",
+    "gateway.bootstrap.chat",
+    "gateway.bootstrap.outbox",
+    "gateway.bootstrap.upkeep",
+    "gateway.bootstrap.worker",
     "uvicorn.lifespan.on",
     "uvicorn.protocols.http.httptools_impl",
 )

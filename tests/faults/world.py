@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import boto3
-from gateway.bootstrap import Gateway
 from gateway.domain.keys import ApiKey, parse_key
 
 from infra.local.credentials import local_environment
@@ -21,6 +20,7 @@ from tests.faults.processes import Nursery, Process
 from tests.faults.wire import Tap, run_tap
 from tests.support.aws import Aws, run_aws
 from tests.support.engine_pieces import whole
+from tests.support.gateway import Gateway
 from tests.support.scripted_engine import Script, ScriptedEngine
 from tests.support.stack import OpenedAccount, borrowed_environment, endpoint_of
 

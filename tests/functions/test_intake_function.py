@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 from gateway.application.batching import BatchRequest
-from gateway.bootstrap import Gateway
 from gateway.domain.batches import Batch
 from gateway.domain.keys import ApiKey
 
 from infra.local.context import Context
 from tests.functions.loading import Functions, Handler, read_event
+from tests.support.gateway import Gateway
 from tests.support.stack import MODEL, OpenedAccount, Stack
 
 GOOD = {"custom_id": "a", "body": {"model": MODEL, "messages": [{"role": "user", "content": "hi"}]}}

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -163,15 +160,3 @@ def test_the_application_as_deployed_fetches_nothing_from_its_own_network(
         response = Asker(stack.chat.port, account.authorization)(**showing(f"https://{name}/a.png"))
         assert response.status == 400
         assert UNREACHABLE in response.error["message"]
-
-
-def test_a_chat_without_links_imports_no_http_client() -> None:
-    settings = "Settings(table_name='t', outbox_queue_url='q', stack_name='s')"
-    code = (
-        "import sys; from gateway.bootstrap import Gateway; from gateway.config import Settings;"
-        f"Gateway({settings}).chat_app(); print('httpx' in sys.modules)"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=dict(os.environ)
-    )
-    assert done.stdout.strip() == "False"

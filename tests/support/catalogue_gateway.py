@@ -6,9 +6,10 @@ from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
-from gateway.bootstrap import Gateway
 from gateway.catalogue import Catalogue, load_catalogue
 from gateway.config import Settings
+
+from tests.support.gateway import Gateway
 
 
 class CatalogueGateway(Gateway):

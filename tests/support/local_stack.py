@@ -15,7 +15,7 @@ from time import monotonic
 from typing import Self
 
 import pytest
-from gateway.bootstrap import Gateway
+from gateway.bootstrap.parts.administering import Administering
 from gateway.catalogue import load_catalogue
 from gateway.config import Settings
 
@@ -86,7 +86,7 @@ class LocalStack:
             for name, value in local_environment({}).items():
                 environment.setenv(name, value)
             environment.setenv("AWS_ENDPOINT_URL", self.aws_endpoint_url)
-            gateway = Gateway(settings)
+            gateway = Administering(settings)
             opening = gateway.administration.open(name="test", plan=plan, hard_cap_tokens=hard_cap_tokens)
             _account, key = asyncio.run(opening)
         gateway.clients.forget()

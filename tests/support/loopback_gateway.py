@@ -5,8 +5,9 @@ from __future__ import annotations
 from functools import cached_property
 
 from gateway.application.ports import Web
-from gateway.bootstrap import Gateway
 from gateway.config import Settings
+
+from tests.support.gateway import Gateway
 
 
 class LoopbackGateway(Gateway):

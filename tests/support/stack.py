@@ -13,7 +13,6 @@ from queue import SimpleQueue
 from typing import Any, TypeVar
 
 import uvicorn
-from gateway.bootstrap import Gateway
 from gateway.domain.admission import Account, Scope
 from gateway.domain.line import Line
 from gateway.domain.usage import Breakdown, day_of
@@ -24,6 +23,7 @@ from infra.local.credentials import STACK_NAME, local_environment
 from infra.local.engine_plug import EngineAnswer, EnginePlug
 from infra.local.functions import Function
 from infra.local.standin import StandIn, start_sagemaker_standin
+from tests.support.gateway import Gateway
 from tests.support.scripted_engine import Script, ScriptedEngine
 
 MODEL = "smollm2-135m-instruct"

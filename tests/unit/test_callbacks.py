@@ -161,11 +161,7 @@ class Post:
     async def make(self, attempt: int = 1) -> None:
         """Makes an attempt."""
         port: Any = self
-        await MakeCallback(jobs=port, queue=port, web=port, show=show, clock=self.clock)(Callback(REF, attempt))
-
-
-async def show(job: Job) -> dict[str, Any]:
-    return job_to_json(job, answer={"id": "chatcmpl-1"}, answer_url=None)
+        await MakeCallback(jobs=port, queue=port, blobs=port, web=port, clock=self.clock)(Callback(REF, attempt))
 
 
 @pytest.mark.parametrize("status", [200, 202, 204, 299])
@@ -174,7 +170,7 @@ async def test_a_callback_that_is_taken_is_told_once(status: int) -> None:
     await post.make()
     ((url, headers, body),) = post.posted
     assert url == JOB.callback_url
-    assert json.loads(body) == await show(JOB)
+    assert json.loads(body) == job_to_json(JOB, answer={"id": "chatcmpl-1"}, answer_url=None)
     verify(headers, body, KEY, NOON_S)
     assert post.queued == []
 

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
-from gateway.bootstrap import Gateway
 from gateway.catalogue import load_catalogue
 from gateway.cli.main import app as admin
 from gateway.config import Settings
@@ -17,6 +16,8 @@ from gateway.entrypoints.http.openapi import describe_api
 from starlette.applications import Starlette
 from starlette.routing import Route
 from typer.main import get_command
+
+from tests.support.gateway import Gateway
 
 ROOT = Path(__file__).parents[2]
 PAGES = {path.name: path.read_text("utf-8") for path in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]}

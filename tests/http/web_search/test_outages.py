@@ -141,7 +141,7 @@ def test_the_back_ends_key_is_kept_and_one_that_can_not_be_read_fails_the_search
 
 def test_powertools_and_boto3_are_imported_by_the_first_search_that_needs_a_key(stack: Stack) -> None:
     program = (
-        "import sys; from gateway.bootstrap import Gateway; gateway = Gateway.from_environment(); "
+        "import sys; from gateway.bootstrap.chat import ChatFunction; gateway = ChatFunction.from_environment(); "
         "gateway.chat_app(); assert gateway.search_backend.name == 'brave'; assert 'boto3' not in sys.modules; "
         "gateway.clients.get('secretsmanager').create_secret(Name='k', SecretString='the key'); "
         "key = gateway.search_backend._key; assert key() == 'the key'; assert 'boto3' in sys.modules"

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from gateway.application.enqueueing import new_id
 from gateway.application.filing import Files
+from gateway.application.keeping import new_id
 from gateway.application.ports import Clock, Ids, JobQueue, Jobs
 from gateway.domain.batches import ENDPOINTS, Batch, BatchStatus, BatchStep
 from gateway.domain.errors import InvalidRequest, NotFound, ServiceUnavailable

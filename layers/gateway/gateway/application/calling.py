@@ -3,43 +3,39 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from pydantic_core import to_json
 
-from gateway.application.ports import Clock, JobQueue, Jobs, Web
+from gateway.application.ports import Blobs, Clock, JobQueue, Jobs, Web
+from gateway.application.showing import show_job
 from gateway.domain.callbacks import callback_headers, retry_delay_s
 from gateway.domain.errors import OutboundFailed
-from gateway.domain.jobs import Callback, Job
+from gateway.domain.jobs import Callback
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MakeCallback:
-    """Makes one attempt at a callback, and queues the next one where it fails.
-
-    `show` is the job as `GET /v1/jobs/{id}` shows it.
-    """
+    """Makes one attempt at a callback, and queues the next one where it fails."""
 
     jobs: Jobs
     queue: JobQueue
+    blobs: Blobs
     web: Web
-    show: Callable[[Job], Awaitable[Mapping[str, Any]]]
     clock: Clock
 
     async def __call__(self, callback: Callback) -> None:
-        """Sends the job, as it is now, to its `callback_url`. At least once, so a client goes by `webhook-id`.
+        """Sends the job to its `callback_url`, as `GET /v1/jobs/{id}` shows it now.
 
-        Raises only what nobody foresaw: the message then comes again.
+        At least once, so a client goes by `webhook-id`. Raises only what nobody foresaw: the message then comes again.
         """
         job = await self.jobs.read(callback.ref)
         if job is None or job.callback_url is None or job.key_hash is None:
             logger.error("message names no job with a callback", extra={"job": callback.ref.job_id})
             return
-        body = to_json(await self.show(job))
+        body = to_json(show_job(job, self.blobs))
         now_s = int(self.clock.now_s())
         headers = callback_headers(job.ref.job_id, body, key_hash=job.key_hash, now_s=now_s)
         try:

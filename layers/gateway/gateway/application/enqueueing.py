@@ -6,18 +6,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic_core import from_json, to_json
+from pydantic_core import to_json
 
+from gateway.application.keeping import keep, new_id
 from gateway.application.orders import CHAT, Orders
 from gateway.application.ports import Blobs, Clock, Ids, JobQueue, Jobs
 from gateway.application.requests import order_of
+from gateway.application.showing import show_job
 from gateway.domain.errors import NotFound
-from gateway.domain.jobs import JOB_LIFETIME_S, Blob, Job, JobEnd, JobRef, job_to_json
+from gateway.domain.jobs import JOB_LIFETIME_S, Blob, Job, JobEnd, JobRef
 from gateway.domain.keys import ApiKey
-
-INLINE_BYTES = 100_000
-"""A larger text goes to the bucket: an item of the table holds 400 KB, and is paid by the kilobyte."""
-LINK_LIFETIME_S = 3600
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,13 +71,8 @@ class Enqueue:
         return job
 
     async def show(self, job: Job) -> dict[str, Any]:
-        """The job as the API shows it: its answer inline where it is small, as a link where it is not."""
-        if job.answer is None:
-            return job_to_json(job, answer=None, answer_url=None)
-        if job.answer.stored is not None:
-            url = self.blobs.url(job.answer.stored, seconds=LINK_LIFETIME_S)
-            return job_to_json(job, answer=None, answer_url=url)
-        return job_to_json(job, answer=from_json(job.answer.inline or "null"), answer_url=None)
+        """See `show_job`."""
+        return show_job(job, self.blobs)
 
     async def cancel(self, job: Job) -> Job:
         """Cancels a job that waits, at once. One that runs is not stopped; its answer is dropped and not charged."""
@@ -94,21 +87,3 @@ class Enqueue:
                 )
             )
         return await self.find(job.ref.account_id, job.ref.job_id)
-
-
-def new_id(prefix: str, now_s: int, ids: Ids) -> str:
-    """A fresh id that sorts by the time it was made."""
-    return f"{prefix}{now_s:08x}{ids.request_id()}"
-
-
-async def keep(blobs: Blobs, text: bytes, *, key: str) -> Blob:
-    """The text as a blob: inline where it is small, in the bucket where it is not."""
-    if len(text) <= INLINE_BYTES:
-        return Blob(inline=text.decode())
-    await blobs.write(key, text, content_type="application/json")
-    return Blob(stored=key)
-
-
-async def load(blobs: Blobs, blob: Blob) -> bytes:
-    """The text that a blob is. Raises KeyError where the bucket has lost it."""
-    return blob.inline.encode() if blob.inline is not None else await blobs.read(blob.stored or "")

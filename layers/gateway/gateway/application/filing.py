@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from gateway.application.enqueueing import new_id
+from gateway.application.keeping import new_id
 from gateway.application.ports import Blobs, Clock, Ids, Jobs
 from gateway.domain.batches import File
 from gateway.domain.errors import InvalidRequest, NotFound

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 
 from gateway.application.batching import Batches
-from gateway.application.enqueueing import load
+from gateway.application.keeping import load
 from gateway.application.ports import Blobs, Clock, JobQueue, Jobs
 from gateway.domain.batches import (
     Batch,

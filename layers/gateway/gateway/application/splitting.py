@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
 
 from gateway.application.batching import Batches
-from gateway.application.enqueueing import keep
+from gateway.application.keeping import keep
 from gateway.application.orders import Orders
 from gateway.application.ports import Blobs, Clock, JobQueue, Jobs
 from gateway.application.requests import order_of

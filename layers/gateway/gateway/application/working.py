@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 from pydantic_core import to_json
 
-from gateway.application.enqueueing import keep, load
 from gateway.application.folding import fold_answer
 from gateway.application.generation import LEASE_MARGIN_S, Generate, Order
+from gateway.application.keeping import keep, load
 from gateway.application.orders import Orders
 from gateway.application.ports import Blobs, Clock, Ids, JobQueue, Jobs
 from gateway.application.requests import order_of

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from gateway.bootstrap import Gateway
+from gateway.bootstrap.admin import AdminCommand
 from gateway.cli.connection import run
 from gateway.cli.rendering import print_fields, print_json, print_table, utc
 from gateway.domain.admission import Account
@@ -139,5 +139,5 @@ def print_secret(key: str) -> None:
     typer.echo("The key is shown this once; store it now.", err=True)
 
 
-async def _read_all(gateway: Gateway) -> list[Account]:
+async def _read_all(gateway: AdminCommand) -> list[Account]:
     return [account async for account in gateway.administration.all()]

@@ -8,7 +8,7 @@ from typing import Any
 
 import typer
 
-from gateway.bootstrap import Gateway
+from gateway.bootstrap.admin import AdminCommand
 from gateway.catalogue import load_catalogue
 from gateway.cli.accounts import AsJson
 from gateway.cli.connection import run
@@ -85,7 +85,7 @@ def list_models(context: typer.Context, *, as_json: AsJson = False) -> None:
     )
 
 
-async def _look(gateway: Gateway) -> list[tuple[Model, Line]]:
+async def _look(gateway: AdminCommand) -> list[tuple[Model, Line]]:
     catalogue = list(gateway.catalogue.models.values())
     lines = await asyncio.gather(*(gateway.lines.look(model.id) for model in catalogue))
     return list(zip(catalogue, lines, strict=True))

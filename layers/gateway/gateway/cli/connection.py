@@ -15,7 +15,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from gateway.adapters.aws.clients import Clients
 from gateway.adapters.aws.wire.errors import AwsRefusal, WireError
 from gateway.application.staging import CannotStage
-from gateway.bootstrap import Gateway
+from gateway.bootstrap.admin import AdminCommand
 from gateway.cli.failures import CannotConnect, explain
 from gateway.cli.local_stack import read_record, record_path
 from gateway.config import Settings
@@ -84,14 +84,14 @@ def read_outputs(stack: str) -> dict[str, str]:
     return {output["OutputKey"]: output["OutputValue"] for output in answer["Stacks"][0].get("Outputs", ())}
 
 
-def run(context: typer.Context, work: Callable[[Gateway], Awaitable[Result]]) -> Result:
+def run(context: typer.Context, work: Callable[[AdminCommand], Awaitable[Result]]) -> Result:
     """What `work` makes of the chosen deployment; see `connected`."""
     with connected(context) as gateway:
         return asyncio.run(_do(work, gateway))
 
 
 @contextmanager
-def connected(context: typer.Context, *, stack: bool = True) -> Iterator[Gateway]:
+def connected(context: typer.Context, *, stack: bool = True) -> Iterator[AdminCommand]:
     """The chosen deployment's gateway; a known failure ends the command with one sentence and exit code 1.
 
     Where `stack` is false, nobody is asked for the names of its resources: the command has no use for them.
@@ -101,7 +101,7 @@ def connected(context: typer.Context, *, stack: bool = True) -> Iterator[Gateway
     try:
         with _process_environment(connection.environment(os.environ)) as environment:
             nothing = Settings(table_name="", outbox_queue_url="", stack_name=connection.stack)
-            yield Gateway(connection.settings(environment) if stack else nothing)
+            yield AdminCommand(connection.settings(environment) if stack else nothing)
     except (CannotConnect, CannotStage, GatewayError, BotoCoreError, ClientError, WireError) as error:
         sentence = explain(error)
         if sentence is None:
@@ -110,7 +110,7 @@ def connected(context: typer.Context, *, stack: bool = True) -> Iterator[Gateway
         raise typer.Exit(1) from None
 
 
-async def _do(work: Callable[[Gateway], Awaitable[Result]], gateway: Gateway) -> Result:
+async def _do(work: Callable[[AdminCommand], Awaitable[Result]], gateway: AdminCommand) -> Result:
     return await work(gateway)
 
 

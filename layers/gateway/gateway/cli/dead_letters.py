@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from gateway.adapters.aws.dead_letters import Redriven
-from gateway.bootstrap import Gateway
+from gateway.bootstrap.admin import AdminCommand
 from gateway.cli.accounts import AsJson
 from gateway.cli.connection import run
 from gateway.cli.rendering import print_json, print_table
@@ -35,7 +35,7 @@ def redrive(
 ) -> None:
     """Send the messages of a dead-letter queue back to where they came from. Mend the cause first."""
 
-    async def send_back(gateway: Gateway) -> Redriven:
+    async def send_back(gateway: AdminCommand) -> Redriven:
         return await gateway.dead_letters.redrive(await gateway.dead_letters.find(name))
 
     done = run(context, send_back)

@@ -7,7 +7,7 @@ from typing import Annotated, Any, get_args
 
 import typer
 
-from gateway.bootstrap import Gateway
+from gateway.bootstrap.admin import AdminCommand
 from gateway.cli.accounts import AccountId, AsJson, print_secret
 from gateway.cli.connection import run
 from gateway.cli.rendering import print_json, print_table, utc
@@ -35,7 +35,7 @@ def create(
     """Make a key and print its id and its text, which is shown this once."""
     scopes = read_scopes(scope or ["chat"])
 
-    async def make(gateway: Gateway) -> tuple[KeyRecord, str]:
+    async def make(gateway: AdminCommand) -> tuple[KeyRecord, str]:
         account = await gateway.administration.find(account_id)
         return await gateway.keyring.create(account, name=name, scopes=scopes, replaces=replaces)
 
@@ -76,7 +76,7 @@ def enable(context: typer.Context, account_id: AccountId, key_id: KeyId) -> None
 def delete(context: typer.Context, account_id: AccountId, key_id: KeyId) -> None:
     """Remove a key for good; its usage history stays."""
 
-    async def remove(gateway: Gateway) -> None:
+    async def remove(gateway: AdminCommand) -> None:
         await gateway.keyring.delete(await gateway.administration.find(account_id), key_id)
 
     run(context, remove)
@@ -93,7 +93,7 @@ def read_scopes(names: Sequence[str]) -> frozenset[Scope]:
 
 
 def _switch(context: typer.Context, account_id: str, key_id: str, *, enabled: bool) -> None:
-    async def switch(gateway: Gateway) -> None:
+    async def switch(gateway: AdminCommand) -> None:
         await gateway.keyring.set_enabled(await gateway.administration.find(account_id), key_id, enabled=enabled)
 
     run(context, switch)

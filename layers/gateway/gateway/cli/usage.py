@@ -7,7 +7,7 @@ from typing import Any
 
 import typer
 
-from gateway.bootstrap import Gateway
+from gateway.bootstrap.admin import AdminCommand
 from gateway.cli.accounts import AccountId, AsJson
 from gateway.cli.connection import run
 from gateway.cli.rendering import Cell, print_json, print_table
@@ -20,7 +20,7 @@ _MEASURES = ("requests", "errors", "prompt_tokens", "completion_tokens", "total_
 def show(context: typer.Context, account_id: AccountId, *, as_json: AsJson = False) -> None:
     """Show what an account used today, this week and this month (UTC): in all, by key, model and endpoint."""
 
-    async def report(gateway: Gateway) -> dict[str, Any]:
+    async def report(gateway: AdminCommand) -> dict[str, Any]:
         return await gateway.report.of(await gateway.administration.find(account_id))
 
     used = run(context, report)

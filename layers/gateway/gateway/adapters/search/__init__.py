@@ -1,1 +1,1 @@
-"""Search back ends. Each module is imported only when configuration chooses it (`gateway.bootstrap`)."""
+"""Search back ends. Each module is imported only when configuration chooses it (`bootstrap/parts/searching.py`)."""
