@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import tracemalloc
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 
 import pytest
 from gateway.application.batching import BatchRequest
 from gateway.application.splitting import CHUNK_LINES
-from gateway.domain.batches import MAX_FILE_BYTES, MAX_LINE_BYTES, MAX_LINES, Batch, BatchStep
+from gateway.domain.batches import MAX_LINE_BYTES, MAX_LINES, Batch, BatchStep
 from gateway.domain.errors import InvalidRequest, NotFound, ServiceUnavailable
-from gateway.domain.jobs import JOB_LIFETIME_S, Job, JobRef
+from gateway.domain.jobs import JOB_LIFETIME_S, JobRef
 from gateway.domain.keys import ApiKey
 from gateway.domain.models import Model
 
@@ -279,63 +278,3 @@ async def test_a_batch_that_is_written_all_the_time_is_not_cancelled_now() -> No
     await jobs.add_batch(batch)
     with pytest.raises(ServiceUnavailable):
         await replace(works.batches, jobs=jobs).cancel(batch)
-
-
-LARGEST_LINE = line("r00001", body={**REQUEST, "padding": "x" * (MAX_FILE_BYTES // MAX_LINES - 190)}) + b"\n"
-"""A file of as many of these as it may have lines is as large as it may be."""
-
-
-class GeneratedBlobs(FakeBlobs):
-    """A file that is made while it is read: it is in nobody's memory.
-
-    What is taken of memory is traced from the last fifth on, as tracing takes its time: who keeps what is read keeps a
-    fifth of the file then.
-    """
-
-    most_bytes = 0
-
-    async def read_stream(self, key: str) -> AsyncIterator[bytes]:
-        for number in range(MAX_LINES):
-            if number == MAX_LINES * 4 // 5:
-                tracemalloc.start()
-            yield LARGEST_LINE.replace(b"r00001", b"r%05d" % number)
-        self.most_bytes = max(self.most_bytes, tracemalloc.get_traced_memory()[1])
-        tracemalloc.stop()
-
-
-class CountingJobs(FakeJobs):
-    """Jobs that are counted and forgotten."""
-
-    added = 0
-
-    async def add(self, job: Job) -> bool:
-        self.added += 1
-        return True
-
-
-class CountingQueue(FakeJobQueue):
-    """Messages that are counted and forgotten."""
-
-    sent = 0
-
-    async def send_jobs(self, model: Model, refs: Sequence[JobRef]) -> None:
-        self.sent += len(refs)
-
-
-async def test_the_largest_file_is_split_in_bounded_memory() -> None:
-    assert 0.95 * MAX_FILE_BYTES < MAX_LINES * len(LARGEST_LINE) <= MAX_FILE_BYTES
-    works = await works_for(0)
-    batch = await works.start_batch(b"{}")
-    jobs, queue = CountingJobs(), CountingQueue()
-    file = await works.jobs.read_file(batch.account_id, batch.input_file_id)
-    assert file is not None
-    await jobs.add_file(file)
-    await jobs.add_batch(batch)
-    batches = replace(works.batches, jobs=jobs)
-    blobs = GeneratedBlobs()
-    try:
-        await replace(works.split, jobs=jobs, queue=queue, batches=batches, blobs=blobs)(batch.account_id, batch.id)
-    finally:
-        tracemalloc.stop()
-    assert (jobs.added, queue.sent) == (MAX_LINES, MAX_LINES)
-    assert 0 < blobs.most_bytes < MAX_FILE_BYTES / 5 / 3, "the lines' names and a hundred lines, not the file"

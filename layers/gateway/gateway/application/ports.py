@@ -67,7 +67,7 @@ class Ledger(Protocol):
         `key_hash` is None where a trusted event source asks in the account's name; the account must still be active.
         Admitting the same lease again changes nothing and returns the account.
         Raises AuthenticationFailed, PermissionDenied, RateLimited, or ServiceUnavailable where the table is out of
-        reach; then nothing is reserved.
+        reach; then nothing is reserved, but for a write whose every answer was lost: the sweep gives that back.
         """
         ...
 
