@@ -11,7 +11,8 @@ from gateway.adapters.aws.accounts import DynamoAccounts
 from gateway.adapters.aws.clients import Clients
 from gateway.adapters.aws.ledger import DynamoLedger
 from gateway.adapters.aws.lines import DynamoLines
-from gateway.adapters.aws.outbox import SqsOutbox, read_message
+from gateway.adapters.aws.outbox import SqsOutbox
+from gateway.adapters.aws.outbox_reading import read_message
 from gateway.adapters.aws.table import Table
 from gateway.application.ports import Accounts, Ledger, Lines, Outbox
 from gateway.domain.admission import Account

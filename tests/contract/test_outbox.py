@@ -6,7 +6,8 @@ from contextlib import suppress
 from dataclasses import replace
 
 import pytest
-from gateway.adapters.aws.outbox import SqsOutbox, read_message, write_message
+from gateway.adapters.aws.outbox import SqsOutbox, write_message
+from gateway.adapters.aws.outbox_reading import read_message
 from gateway.domain.errors import LeaseGone, Unsettled
 from gateway.domain.jobs import Blob, JobEnd, JobRef
 from gateway.domain.usage import Settlement, lost

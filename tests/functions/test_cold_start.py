@@ -28,15 +28,19 @@ COSTLY = {
 }
 """Packages that cost a start something, or did once."""
 
+POWERTOOLS = {"aws_lambda_powertools", "botocore", "jmespath"}
+"""It looks into botocore, and loads little of it."""
+
 LOADED = {
     "ChatFunction": {"starlette"},
-    "AccountFunction": {"botocore", "jmespath", "mangum", "starlette", "urllib3"},
-    "WorkerFunction": {"aws_lambda_powertools", "botocore", "jmespath", "urllib3"},
-    "IntakeFunction": {"aws_lambda_powertools", "botocore", "jmespath", "urllib3"},
-    "OutboxFunction": {"aws_lambda_powertools", "botocore", "jmespath"},
-    "UpkeepFunction": {"botocore", "jmespath", "urllib3"},
-    "CallbackFunction": {"aws_lambda_powertools", "botocore", "httpx", "jmespath", "urllib3"},
+    "AccountFunction": {"mangum", "starlette"},
+    "WorkerFunction": POWERTOOLS,
+    "IntakeFunction": POWERTOOLS,
+    "OutboxFunction": POWERTOOLS,
+    "UpkeepFunction": set(),
+    "CallbackFunction": {"httpx", *POWERTOOLS},
 }
+"""Which of them each function has."""
 
 ORDERING = "choices generation images orders ports queueing searching settling"
 """What making an order brings with it."""
@@ -54,14 +58,14 @@ USE_CASES = {
 
 BASE = "_errors accounts bus clients items lines table threads wire"
 BOOKS = "job_items ledger outbox"
-QUEUED = "blobs botocore_clients job_items jobs queues"
+QUEUED = "batch_items blobs job_items jobs queues"
 
 ADAPTERS = {
     "ChatFunction": f"{BASE} {BOOKS} sagemaker",
     "AccountFunction": f"{BASE} {QUEUED}",
     "WorkerFunction": f"{BASE} {BOOKS} {QUEUED} sagemaker",
     "IntakeFunction": f"{BASE} {QUEUED}",
-    "OutboxFunction": f"{BASE} {BOOKS}",
+    "OutboxFunction": f"{BASE} {BOOKS} outbox_reading",
     "UpkeepFunction": f"{BASE} {BOOKS} {QUEUED} fleet",
     "CallbackFunction": f"{BASE} {QUEUED}",
 }

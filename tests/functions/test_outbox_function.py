@@ -6,7 +6,8 @@ import json
 from typing import Any
 
 import pytest
-from gateway.adapters.aws.outbox import read_message, write_message
+from gateway.adapters.aws.outbox import write_message
+from gateway.adapters.aws.outbox_reading import read_message
 from gateway.domain.keys import parse_key
 from gateway.domain.usage import Lease, Settlement, Tokens
 

@@ -6,16 +6,18 @@ Each promise is kept by every adapter and by the fake, and one contract suite ho
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from gateway.domain.admission import Account, KeyRecord
-from gateway.domain.batches import Batch, BatchStep, File
-from gateway.domain.jobs import Callback, Job, JobEnd, JobRef
-from gateway.domain.line import Line, ModelStatus, Waiter
-from gateway.domain.models import Model
-from gateway.domain.search import ImageResult, WebResult
-from gateway.domain.usage import Breakdown, Lease, Settlement
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping, Sequence
+
+    from gateway.domain.admission import Account, KeyRecord
+    from gateway.domain.batches import Batch, BatchStep, File
+    from gateway.domain.jobs import Callback, Job, JobEnd, JobRef
+    from gateway.domain.line import Line, ModelStatus, Waiter
+    from gateway.domain.models import Model
+    from gateway.domain.search import ImageResult, WebResult
+    from gateway.domain.usage import Breakdown, Lease, Settlement
 
 
 class Clock(Protocol):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gateway.adapters.aws.outbox import read_message
+from gateway.adapters.aws.outbox_reading import read_message
 from gateway.bootstrap.parts.books import Books
 from gateway.entrypoints.events.outbox import OutboxHandler
 

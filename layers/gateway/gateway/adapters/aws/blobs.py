@@ -6,9 +6,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
-from gateway.adapters.aws.botocore_clients import TRANSPORT_ERRORS
 from gateway.adapters.aws.clients import Clients
-from gateway.adapters.aws.threads import call
 from gateway.adapters.aws.wire.errors import AwsRefusal, TransportFailed
 from gateway.domain.errors import ServiceUnavailable
 
@@ -57,20 +55,19 @@ class S3Blobs:
         """See `ports.Blobs.read`."""
         body = (await self._get(key))["Body"]
         try:
-            data: bytes = await call(body.read)
-        except TRANSPORT_ERRORS:
+            return await self.clients.read(body)
+        except TransportFailed:
             raise _unavailable() from None
         finally:
             body.close()
-        return data
 
     async def read_stream(self, key: str) -> AsyncIterator[bytes]:
         """See `ports.Blobs.read_stream`."""
         body = (await self._get(key))["Body"]
         try:
-            while part := await call(body.read, amt=READ_BYTES):
+            while part := await self.clients.read(body, READ_BYTES):
                 yield part
-        except TRANSPORT_ERRORS:
+        except TransportFailed:
             raise _unavailable() from None
         finally:
             body.close()

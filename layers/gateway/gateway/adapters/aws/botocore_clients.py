@@ -60,6 +60,15 @@ def invoke(client: Any, operation: str, arguments: dict[str, Any]) -> Any:
         raise TransportFailed(f"{operation}: {type(error).__name__}") from error
 
 
+def read(body: Any, amount: int | None) -> bytes:
+    """So many bytes of an answer's body, or all that is left. Raises TransportFailed."""
+    try:
+        data: bytes = body.read(amount)
+    except TRANSPORT_ERRORS as error:
+        raise TransportFailed(f"read: {type(error).__name__}") from error
+    return data
+
+
 def _refusal(error: ClientError) -> AwsRefusal:
     told = error.response.get("Error", {})
     return AwsRefusal(

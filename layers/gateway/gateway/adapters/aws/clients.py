@@ -56,6 +56,12 @@ class Clients:
         """`invoke` in a thread."""
         return await call(lambda: self.invoke(service, operation, **arguments))
 
+    async def read(self, body: Any, amount: int | None = None) -> bytes:
+        """So many bytes of the body of such a call's answer, or all that is left. Raises TransportFailed."""
+        from gateway.adapters.aws.botocore_clients import read  # noqa: PLC0415
+
+        return await call(lambda: read(body, amount))
+
     def forget(self) -> None:
         """Drops clients, credentials and connections, so that the next use has fresh ones (SnapStart)."""
         with self._lock:

@@ -26,6 +26,16 @@ def number(value: float) -> Value:
     return {"N": repr(value)}
 
 
+def optional_text(item: Item, name: str) -> str | None:
+    """An item's string; None where it has none of this name."""
+    return item[name]["S"] if name in item else None
+
+
+def optional_number(item: Item, name: str) -> int | None:
+    """An item's integer; None where it has none of this name."""
+    return int(item[name]["N"]) if name in item else None
+
+
 def flag(value: bool) -> Value:
     """A boolean attribute."""
     return {"BOOL": value}
@@ -165,22 +175,18 @@ def account_of(item: Item, *, now_s: float) -> Account:
         created_s=int(item["created"]["N"]),
         limits=Limits(
             included_tokens=int(item["included"]["N"]),
-            daily_tokens=_optional(item, "limit_tokens"),
+            daily_tokens=optional_number(item, "limit_tokens"),
             max_open_requests=int(item["limit_open"]["N"]),
             requests_per_minute=int(item["limit_rpm"]["N"]),
         ),
-        hard_cap_tokens=_optional(item, "cap"),
+        hard_cap_tokens=optional_number(item, "cap"),
         keys={key_id: _key(key_id, value) for key_id, value in item["keys"]["M"].items()},
         keys_version=int(item["keys_version"]["N"]),
         open=open_,
-        tokens_today=_optional(item, tokens) or 0,
-        requests_this_minute=_optional(item, requests) or 0,
+        tokens_today=optional_number(item, tokens) or 0,
+        requests_this_minute=optional_number(item, requests) or 0,
         stale=tuple(
             sorted(name for name in item if _COUNTER.match(name) and is_over(name, now_s) and name not in needed)
         ),
         quota_told=item["quota_told"]["S"] if "quota_told" in item else None,
     )
-
-
-def _optional(item: Item, name: str) -> int | None:
-    return int(item[name]["N"]) if name in item else None

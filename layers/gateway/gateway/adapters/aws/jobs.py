@@ -8,19 +8,9 @@ from hashlib import sha256
 from typing import Any
 
 from gateway.adapters.aws._errors import ledger_unavailable
+from gateway.adapters.aws.batch_items import batch_item, batch_key, batch_of, file_item, file_key, file_of
 from gateway.adapters.aws.items import Item, number, text
-from gateway.adapters.aws.job_items import (
-    batch_item,
-    batch_key,
-    batch_of,
-    end_job_items,
-    file_item,
-    file_key,
-    file_of,
-    job_item,
-    job_key,
-    job_of,
-)
+from gateway.adapters.aws.job_items import end_job_items, job_item, job_key, job_of
 from gateway.adapters.aws.table import ConditionFailed, Table, TableUnavailable, TransactionRefused
 from gateway.domain.batches import Batch, File
 from gateway.domain.jobs import Job, JobEnd, JobRef

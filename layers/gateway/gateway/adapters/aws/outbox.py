@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pydantic import TypeAdapter
+from pydantic_core import to_json
 
 from gateway.adapters.aws.clients import Clients
 from gateway.adapters.aws.wire.errors import AwsRefusal, TransportFailed
 from gateway.domain.errors import Unsettled
 from gateway.domain.usage import Settlement
-
-_FORM = TypeAdapter(Settlement)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +31,4 @@ class SqsOutbox:
 
 def write_message(settlement: Settlement) -> str:
     """The body of a message that holds this settlement."""
-    return _FORM.dump_json(settlement).decode()
-
-
-def read_message(body: str) -> Settlement:
-    """The settlement in a message's body. Raises ValueError for anything else."""
-    return _FORM.validate_json(body)
+    return to_json(settlement).decode()
