@@ -12,17 +12,17 @@ _BAR = 22
 Spread = tuple[float, float, float]
 """Median, least and most."""
 
-_OURS, _OTHERS, _INK = "#2a78d6", "#8a94a3", "#6b7480"
+_OURS, _OURS_TOO, _OTHERS, _INK = "#2a78d6", "#9cc3f0", "#8a94a3", "#6b7480"
 
 
 def bars(title: str, unit: str, values: Mapping[str, Spread], *, ours: str) -> str:
-    """Horizontal bars of the medians, one for each name, a thin line from least to most; our own has another colour."""
+    """Horizontal bars of the medians, one for each name, a thin line from least to most; ours are blue."""
     scale = (_WIDTH - _LEFT - 110) / max(most for _, _, most in values.values())
     rows = []
     for row, (name, (median, least, most)) in enumerate(values.items()):
         y = 44 + row * (_BAR + 10)
         width, middle = max(1.0, median * scale), y + _BAR / 2
-        colour = _OURS if name == ours else _OTHERS
+        colour = _OURS if name == ours else _OURS_TOO if name.startswith(f"{ours},") else _OTHERS
         rows.append(_text(_LEFT - 10, y + 16, name, anchor="end"))
         rows.append(f'<rect x="{_LEFT}" y="{y}" width="{width:.1f}" height="{_BAR}" rx="3" fill="{colour}"/>')
         if most > least:
@@ -43,7 +43,7 @@ def curves(
     """Curves over two logarithmic axes; each is dashed beyond its own x."""
     points = [point for line in lines.values() for point in line]
     (x_low, x_high), (y_low, y_high) = (_decades([point[axis] for point in points]) for axis in (0, 1))
-    left, top, width, height = 70, 44, _WIDTH - 250, 300
+    left, top, width, height = 84, 44, _WIDTH - 250, 300
 
     def place(x: float, y: float) -> tuple[float, float]:
         return (
@@ -55,11 +55,11 @@ def curves(
     for power in range(x_low, x_high + 1):
         x, _ = place(10**power, 10**y_low)
         drawn.append(_rule(x, top, x, top + height))
-        drawn.append(_text(x, top + height + 18, f"{10**power:,g}", anchor="middle"))
+        drawn.append(_text(x, top + height + 18, _decade(power), anchor="middle"))
     for power in range(y_low, y_high + 1):
         _, y = place(10**x_low, 10**power)
         drawn.append(_rule(left, y, left + width, y))
-        drawn.append(_text(left - 8, y + 4, f"{10**power:,g}", anchor="end"))
+        drawn.append(_text(left - 8, y + 4, _decade(power), anchor="end"))
     colours = (_OURS, "#d6762a", "#3d9a5f", "#8d5bc0")
     for row, ((name, line), colour) in enumerate(zip(lines.items(), colours, strict=False)):
         solid = [point for point in line if point[0] <= solid_until[name]]
@@ -77,6 +77,10 @@ def curves(
 def _decades(values: Sequence[float]) -> tuple[int, int]:
     low, high = log10(min(values)), log10(max(values))
     return int(low // 1), int(-(-high // 1)) if high > low // 1 else int(low // 1) + 1
+
+
+def _decade(power: int) -> str:
+    return f"{10.0**power:,.{max(0, -power)}f}"
 
 
 def _rule(x1: float, y1: float, x2: float, y2: float) -> str:

@@ -6,8 +6,9 @@ import asyncio
 import json
 import statistics
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from math import ceil
 from typing import Any
 from urllib.request import urlopen
 
@@ -63,67 +64,48 @@ _SOAK_STREAM = 4000
 
 def measure_buffered(targets: Sequence[Target], size: Size) -> dict[str, Numbers]:
     """Whole answers at each number of open ones: milliseconds, requests a second, CPU of one."""
-    found: dict[str, dict[str, list[float]]] = {target.name: {} for target in targets}
-    for target in targets:
-        _warm(target, stream=False)
-    for _ in range(size.rounds):
-        for target in targets:
-            request = target.request(frames=_SHORT, stream=False)
-            for open_ in size.opens:
-                total = size.one_by_one if open_ == 1 else max(open_, size.requests)
-                before_s = cpu_s(target.pid)
-                timings, took_s = _drive(target, request, open_=open_, total=total, stream=False)
-                _check(timings, target)
-                _add(
-                    found[target.name],
-                    {
-                        f"requests_per_s_{open_}": total / took_s,
-                        f"cpu_ms_{open_}": (cpu_s(target.pid) - before_s) / total * 1e3,
-                        f"p50_ms_{open_}": _quantile([timing.whole_s for timing in timings], 0.5) * 1e3,
-                        f"p99_ms_{open_}": _quantile([timing.whole_s for timing in timings], 0.99) * 1e3,
-                    },
-                )
-    return {name: _summary(values) for name, values in found.items()}
+
+    def measure(target: Target) -> dict[str, float]:
+        found = {}
+        for open_ in size.opens:
+            total = size.one_by_one if open_ == 1 else max(open_, size.requests)
+            load = _load(target, frames=_SHORT, open_=open_, total=total, stream=False)
+            waits_s = [timing.whole_s for timing in load.timings]
+            found |= {
+                f"requests_per_s_{open_}": total / load.took_s,
+                f"cpu_ms_{open_}": load.cpu_s / total * 1e3,
+                f"p50_ms_{open_}": _quantile(waits_s, 0.5) * 1e3,
+                f"p99_ms_{open_}": _quantile(waits_s, 0.99) * 1e3,
+            }
+        return found
+
+    return _by_turns(targets, size, measure, stream=False)
 
 
 def measure_streams(targets: Sequence[Target], size: Size) -> dict[str, Numbers]:
     """Streams: milliseconds to the first text one at a time, CPU and frames a second with four open."""
-    found: dict[str, dict[str, list[float]]] = {target.name: {} for target in targets}
-    for target in targets:
-        _warm(target, stream=True)
-    for _ in range(size.rounds):
-        for target in targets:
-            short = target.request(frames=_SHORT, stream=True)
-            before_s = cpu_s(target.pid)
-            timings, _ = _drive(target, short, open_=1, total=size.streams, stream=True)
-            _check(timings, target)
-            a_request_s = (cpu_s(target.pid) - before_s) / size.streams
-            before_s = cpu_s(target.pid)
-            long = target.request(frames=size.frames, stream=True)
-            longer, took_s = _drive(target, long, open_=4, total=size.streams, stream=True)
-            _check(longer, target)
-            more_frames = size.streams * (size.frames - _SHORT)
-            cpu_frames_s = cpu_s(target.pid) - before_s - size.streams * a_request_s
-            _add(
-                found[target.name],
-                {
-                    "first_ms": _quantile([timing.first_s for timing in timings], 0.5) * 1e3,
-                    "cpu_ms_per_frame": max(0.0, cpu_frames_s) / more_frames * 1e3,
-                    "frames_per_s": size.streams * size.frames / took_s,
-                },
-            )
-    return {name: _summary(values) for name, values in found.items()}
+
+    def measure(target: Target) -> dict[str, float]:
+        short = _load(target, frames=_SHORT, open_=1, total=size.streams, stream=True)
+        long = _load(target, frames=size.frames, open_=4, total=size.streams, stream=True)
+        more_frames = size.streams * (size.frames - _SHORT)
+        return {
+            "first_ms": _quantile([timing.first_s for timing in short.timings], 0.5) * 1e3,
+            "cpu_ms_per_frame": max(0.0, long.cpu_s - short.cpu_s) / more_frames * 1e3,
+            "frames_per_s": size.streams * size.frames / long.took_s,
+        }
+
+    return _by_turns(targets, size, measure, stream=True)
 
 
 def measure_stand_in(target: Target, table_pid: int, size: Size) -> Numbers:
     """What the table's stand-in takes for a request of ours, in its own process."""
-    found: dict[str, list[float]] = {}
-    request = target.request(frames=_SHORT, stream=False)
+    rounds = []
     for _ in range(size.rounds):
         before_s = cpu_s(table_pid)
-        _check(_drive(target, request, open_=16, total=size.requests, stream=False)[0], target)
-        _add(found, {"cpu_ms_16": (cpu_s(table_pid) - before_s) / size.requests * 1e3})
-    return _summary(found)
+        _load(target, frames=_SHORT, open_=16, total=size.requests, stream=False)
+        rounds.append({"cpu_ms_16": (cpu_s(table_pid) - before_s) / size.requests * 1e3})
+    return _summary(rounds)
 
 
 def measure_many_streams(target: Target, size: Size) -> Numbers:
@@ -161,17 +143,14 @@ def measure_many_streams(target: Target, size: Size) -> Numbers:
 def measure_soak(target: Target, size: Size) -> Numbers:
     """Frames without end: the CPU of one, and the memory before and after."""
     count = max(4, size.soak_frames // _SOAK_STREAM)
-    request = target.request(frames=_SOAK_STREAM, stream=True)
-    warm, _ = _drive(target, request, open_=2, total=4, stream=True)
-    _check(warm, target)
-    rest_mb, before_s = rss_mb(target.pid), cpu_s(target.pid)
-    timings, took_s = _drive(target, request, open_=2, total=count, stream=True)
-    _check(timings, target)
-    frames = sum(timing.frames for timing in timings)
+    _load(target, frames=_SOAK_STREAM, open_=2, total=4, stream=True)
+    rest_mb = rss_mb(target.pid)
+    load = _load(target, frames=_SOAK_STREAM, open_=2, total=count, stream=True)
+    frames = sum(timing.frames for timing in load.timings)
     return {
         "frames": frames,
-        "cpu_ms_per_frame": (cpu_s(target.pid) - before_s) / frames * 1e3,
-        "frames_per_s": frames / took_s,
+        "cpu_ms_per_frame": load.cpu_s / frames * 1e3,
+        "frames_per_s": frames / load.took_s,
         "before_mb": rest_mb,
         "after_mb": rss_mb(target.pid),
     }
@@ -191,12 +170,38 @@ def _calls(upstream: Running) -> list[str]:
     return told
 
 
+@dataclass(frozen=True, slots=True)
+class _Load:
+    """Answers, the seconds that they took in all, and the target's CPU seconds meanwhile."""
+
+    timings: list[Timing]
+    took_s: float
+    cpu_s: float
+
+
+def _load(target: Target, *, frames: int, open_: int, total: int, stream: bool) -> _Load:
+    request, before_s = target.request(frames=frames, stream=stream), cpu_s(target.pid)
+    timings, took_s = _drive(target, request, open_=open_, total=total, stream=stream)
+    _check(timings, target)
+    return _Load(timings, took_s, cpu_s(target.pid) - before_s)
+
+
+def _by_turns(
+    targets: Sequence[Target], size: Size, measure: Callable[[Target], dict[str, float]], *, stream: bool
+) -> dict[str, Numbers]:
+    """The same of each warmed target in each round."""
+    for target in targets:
+        _warm(target, stream=stream)
+    rounds = [{target.name: measure(target) for target in targets} for _ in range(size.rounds)]
+    return {target.name: _summary([each[target.name] for each in rounds]) for target in targets}
+
+
 def _drive(target: Target, request: bytes, *, open_: int, total: int, stream: bool) -> tuple[list[Timing], float]:
     return asyncio.run(drive(target, request, open_=open_, total=total, stream=stream))
 
 
 def _warm(target: Target, *, stream: bool) -> None:
-    _check(_drive(target, target.request(frames=_SHORT, stream=stream), open_=4, total=12, stream=stream)[0], target)
+    _load(target, frames=_SHORT, open_=4, total=12, stream=stream)
 
 
 def _check(timings: Sequence[Timing], target: Target) -> None:
@@ -204,16 +209,12 @@ def _check(timings: Sequence[Timing], target: Target) -> None:
         raise WrongAnswer(f"{target.name}: words out of order or missing")
 
 
-def _add(lists: dict[str, list[float]], values: Mapping[str, float]) -> None:
-    for name, value in values.items():
-        lists.setdefault(name, []).append(value)
-
-
-def _summary(lists: Mapping[str, list[float]]) -> Numbers:
+def _summary(rounds: Sequence[Mapping[str, float]]) -> Numbers:
     """Median and values in the order of the rounds, so that targets can be compared round by round."""
-    return {name: {"median": statistics.median(values), "of": values} for name, values in lists.items()}
+    columns = {name: [each[name] for each in rounds] for name in rounds[0]}
+    return {name: {"median": statistics.median(values), "of": values} for name, values in columns.items()}
 
 
 def _quantile(values: Sequence[float], share: float) -> float:
-    ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
+    """The least value that so large a share is not above."""
+    return sorted(values)[ceil(share * len(values)) - 1]

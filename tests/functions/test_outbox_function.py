@@ -9,14 +9,13 @@ import pytest
 from gateway.adapters.aws.outbox import write_message
 from gateway.adapters.aws.outbox_reading import read_message
 from gateway.domain.keys import parse_key
-from gateway.domain.usage import Lease, Settlement, Tokens
+from gateway.domain.usage import Settlement, Tokens
 
 from infra.local.context import Context
+from tests.functions.leases import RESERVED, admit_lease
 from tests.functions.loading import Functions, Handler, read_event
 from tests.support.refusing_aws import refusing_aws
-from tests.support.stack import MODEL, OpenedAccount, Stack
-
-RESERVED = 1000
+from tests.support.stack import OpenedAccount, Stack
 
 
 @pytest.fixture
@@ -27,22 +26,9 @@ def handler(functions: Functions) -> Handler:
 @pytest.fixture
 def settlement(stack: Stack, account: OpenedAccount) -> Settlement:
     """What a running request of the account has yet to settle."""
-    key = parse_key(account.key)
-    assert key is not None
-    now_s = int(stack.gateway.clock.now_s())
-    lease = Lease(
-        request_id=stack.gateway.ids.request_id(),
-        account_id=account.id,
-        key_id=account.key_id,
-        model=MODEL,
-        endpoint="/v1/chat/completions",
-        reserved_tokens=RESERVED,
-        admitted_s=now_s,
-        deadline_s=now_s + 300,
-    )
-    stack.run(stack.gateway.ledger.admit(lease, key_hash=key.hash))
+    lease = admit_lease(stack, account)
     return Settlement(
-        lease=lease, status="ok", http_status=200, tokens=Tokens(10, 2), cost_nano_usd=1200, ended_s=now_s
+        lease=lease, status="ok", http_status=200, tokens=Tokens(10, 2), cost_nano_usd=1200, ended_s=lease.admitted_s
     )
 
 

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from gateway.domain.keys import parse_key
-from gateway.domain.usage import Lease
 
 from infra.local.context import Context
+from tests.functions.leases import RESERVED, admit_lease
 from tests.functions.loading import Functions, Handler, read_event
 from tests.support.stack import MODEL, MODEL_NOT_SERVED, OpenedAccount, Stack
 
-RESERVED = 700
 STATE_CHANGES = ["sagemaker_component_state_change", "sagemaker_endpoint_state_change"]
 
 
@@ -19,29 +17,10 @@ def handler(functions: Functions) -> Handler:
     return functions.handler("UpkeepFunction")
 
 
-def leave_lease(stack: Stack, account: OpenedAccount, *, deadline_in_s: int) -> Lease:
-    """A lease that a process took and never settled."""
-    key = parse_key(account.key)
-    assert key is not None
-    now_s = int(stack.gateway.clock.now_s())
-    lease = Lease(
-        request_id=stack.gateway.ids.request_id(),
-        account_id=account.id,
-        key_id=account.key_id,
-        model=MODEL,
-        endpoint="/v1/chat/completions",
-        reserved_tokens=RESERVED,
-        admitted_s=now_s,
-        deadline_s=now_s + deadline_in_s,
-    )
-    stack.run(stack.gateway.ledger.admit(lease, key_hash=key.hash))
-    return lease
-
-
 def test_a_dead_lease_is_swept_once_as_lost_and_its_quota_comes_back(
     stack: Stack, account: OpenedAccount, handler: Handler, context: Context
 ) -> None:
-    dead = leave_lease(stack, account, deadline_in_s=-1)
+    dead = admit_lease(stack, account, deadline_in_s=-1)
     assert stack.account_of(account).tokens_today == RESERVED
     assert handler(read_event("schedule_upkeep"), context)["swept"] == 1
     (record,) = stack.usage_records(account)
@@ -53,7 +32,7 @@ def test_a_dead_lease_is_swept_once_as_lost_and_its_quota_comes_back(
 
 
 def test_a_living_lease_stays(stack: Stack, account: OpenedAccount, handler: Handler, context: Context) -> None:
-    alive = leave_lease(stack, account, deadline_in_s=300)
+    alive = admit_lease(stack, account, deadline_in_s=300)
     assert handler(read_event("schedule_upkeep"), context)["swept"] == 0
     assert set(stack.account_of(account).open) == {alive.request_id}
 
@@ -84,7 +63,7 @@ def test_an_event_delivered_again_changes_nothing(stack: Stack, handler: Handler
 def test_a_state_change_sweeps_nothing(
     stack: Stack, account: OpenedAccount, handler: Handler, context: Context, event: str
 ) -> None:
-    leave_lease(stack, account, deadline_in_s=-1)
+    admit_lease(stack, account, deadline_in_s=-1)
     assert handler(read_event(event), context)["swept"] == 0
     assert handler(read_event("schedule_upkeep"), context)["swept"] == 1
 
