@@ -57,7 +57,7 @@ SMOKE = Size(
     soak_frames=20_000,
     cold_starts=1,
 )
-_SHORT = 8
+SHORT = 8
 """Frames of a buffered answer: an answer's text costs next to nothing, its request does not."""
 _SOAK_STREAM = 4000
 
@@ -69,7 +69,7 @@ def measure_buffered(targets: Sequence[Target], size: Size) -> dict[str, Numbers
         found = {}
         for open_ in size.opens:
             total = size.one_by_one if open_ == 1 else max(open_, size.requests)
-            load = _load(target, frames=_SHORT, open_=open_, total=total, stream=False)
+            load = _load(target, frames=SHORT, open_=open_, total=total, stream=False)
             waits_s = [timing.whole_s for timing in load.timings]
             found |= {
                 f"requests_per_s_{open_}": total / load.took_s,
@@ -86,9 +86,9 @@ def measure_streams(targets: Sequence[Target], size: Size) -> dict[str, Numbers]
     """Streams: milliseconds to the first text one at a time, CPU and frames a second with four open."""
 
     def measure(target: Target) -> dict[str, float]:
-        short = _load(target, frames=_SHORT, open_=1, total=size.streams, stream=True)
+        short = _load(target, frames=SHORT, open_=1, total=size.streams, stream=True)
         long = _load(target, frames=size.frames, open_=4, total=size.streams, stream=True)
-        more_frames = size.streams * (size.frames - _SHORT)
+        more_frames = size.streams * (size.frames - SHORT)
         return {
             "first_ms": _quantile([timing.first_s for timing in short.timings], 0.5) * 1e3,
             "cpu_ms_per_frame": max(0.0, long.cpu_s - short.cpu_s) / more_frames * 1e3,
@@ -100,12 +100,12 @@ def measure_streams(targets: Sequence[Target], size: Size) -> dict[str, Numbers]
 
 def measure_stand_in(target: Target, table_pid: int, size: Size) -> Numbers:
     """What the table's stand-in takes for a request of ours, in its own process."""
-    rounds = []
+    found: list[float] = []
     for _ in range(size.rounds):
         before_s = cpu_s(table_pid)
-        _load(target, frames=_SHORT, open_=16, total=size.requests, stream=False)
-        rounds.append({"cpu_ms_16": (cpu_s(table_pid) - before_s) / size.requests * 1e3})
-    return _summary(rounds)
+        _load(target, frames=SHORT, open_=16, total=size.requests, stream=False)
+        found.append((cpu_s(table_pid) - before_s) / size.requests * 1e3)
+    return summary({"cpu_ms_16": found})
 
 
 def measure_many_streams(target: Target, size: Size) -> Numbers:
@@ -159,7 +159,7 @@ def measure_soak(target: Target, size: Size) -> Numbers:
 def count_calls(target: Target, upstream: Running) -> Mapping[str, int]:
     """The calls of AWS that one streamed request makes, as they arrive, and how many of them come first."""
     _calls(upstream)
-    _drive(target, target.request(frames=_SHORT, stream=True), open_=1, total=1, stream=True)
+    _drive(target, target.request(frames=SHORT, stream=True), open_=1, total=1, stream=True)
     calls = _calls(upstream)
     return {**Counter(calls), "before the engine": calls.index(ENGINE_CALL)}
 
@@ -192,8 +192,12 @@ def _by_turns(
     """The same of each warmed target in each round."""
     for target in targets:
         _warm(target, stream=stream)
-    rounds = [{target.name: measure(target) for target in targets} for _ in range(size.rounds)]
-    return {target.name: _summary([each[target.name] for each in rounds]) for target in targets}
+    found: dict[str, dict[str, list[float]]] = {target.name: {} for target in targets}
+    for _ in range(size.rounds):
+        for target in targets:
+            for column, value in measure(target).items():
+                found[target.name].setdefault(column, []).append(value)
+    return {name: summary(lists) for name, lists in found.items()}
 
 
 def _drive(target: Target, request: bytes, *, open_: int, total: int, stream: bool) -> tuple[list[Timing], float]:
@@ -201,7 +205,7 @@ def _drive(target: Target, request: bytes, *, open_: int, total: int, stream: bo
 
 
 def _warm(target: Target, *, stream: bool) -> None:
-    _load(target, frames=_SHORT, open_=4, total=12, stream=stream)
+    _load(target, frames=SHORT, open_=4, total=12, stream=stream)
 
 
 def _check(timings: Sequence[Timing], target: Target) -> None:
@@ -209,10 +213,9 @@ def _check(timings: Sequence[Timing], target: Target) -> None:
         raise WrongAnswer(f"{target.name}: words out of order or missing")
 
 
-def _summary(rounds: Sequence[Mapping[str, float]]) -> Numbers:
+def summary(lists: Mapping[str, list[float]]) -> Numbers:
     """Median and values in the order of the rounds, so that targets can be compared round by round."""
-    columns = {name: [each[name] for each in rounds] for name in rounds[0]}
-    return {name: {"median": statistics.median(values), "of": values} for name, values in columns.items()}
+    return {name: {"median": statistics.median(values), "of": values} for name, values in lists.items()}
 
 
 def _quantile(values: Sequence[float], share: float) -> float:
