@@ -116,7 +116,7 @@ def _measure(
     }
     if not smoke:
         results["engine"] = measure_engine(table)
-        results["cold"]["local_run_ready_s"] = measure_local_run()
+        results["cold"]["local_run_ready_s"] = measure_local_run(size.rounds)
 
 
 if __name__ == "__main__":
