@@ -7,15 +7,13 @@ not heed them; lists without an end (`create_iterable`), for it does not end the
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.support.local_stack import MODEL, ROOT, LocalStack
+from tests.clients.scripts import report_of
+from tests.support.local_stack import ROOT, LocalStack
 
 PYTHON = ROOT / ".venv-instructor" / "bin" / "python"
 SCRIPT = Path(__file__).parent / "instructor" / "modes.py"
@@ -30,18 +28,8 @@ pytestmark = [
 @pytest.fixture(scope="module")
 def reports(stack: LocalStack) -> dict[str, Any]:
     """What each mode came to."""
-    environment = {**os.environ, "BASE_URL": stack.base_url, "API_KEY": stack.api_key, "MODEL": MODEL}
-    done = subprocess.run(
-        [PYTHON, "-W", "error::DeprecationWarning:__main__", SCRIPT],
-        env=environment,
-        capture_output=True,
-        encoding="utf-8",
-        timeout=_SCRIPT_S,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    told: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return told
+    command = [PYTHON, "-W", "error::DeprecationWarning:__main__", SCRIPT]
+    return report_of(command, stack, timeout_s=_SCRIPT_S, folder=ROOT)
 
 
 @pytest.mark.parametrize("mode", ["TOOLS", "TOOLS_STRICT", "JSON_SCHEMA"])

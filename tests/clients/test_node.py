@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -12,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.clients.scripts import report_of
 from tests.support.local_stack import MODEL, RAMBLING, LocalStack
 
 FOLDER = Path(__file__).parent / "node"
@@ -25,19 +24,7 @@ pytestmark = pytest.mark.skipif(shutil.which("node") is None, reason="Node is no
 
 
 def _run(script: str, stack: LocalStack) -> dict[str, Any]:
-    environment = {**os.environ, "BASE_URL": stack.base_url, "API_KEY": stack.api_key, "MODEL": MODEL}
-    done = subprocess.run(
-        ["node", script],
-        cwd=FOLDER,
-        env=environment,
-        capture_output=True,
-        encoding="utf-8",
-        timeout=_SCRIPT_S,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    report: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return report
+    return report_of(["node", script], stack, timeout_s=_SCRIPT_S, folder=FOLDER)
 
 
 @pytest.fixture(scope="module")

@@ -6,9 +6,11 @@ from collections.abc import Iterator
 
 import pytest
 
+from infra.local.llama import LlamaEngine
 from tests.http.asking import Asker
 from tests.support.backstage import Backstage
 from tests.support.engine_pieces import whole
+from tests.support.real_engine import serve_model
 from tests.support.scripted_engine import Script, ScriptedEngine
 from tests.support.stack import OpenedAccount, Stack
 
@@ -49,3 +51,17 @@ def account(stack: Stack) -> OpenedAccount:
 def ask(stack: Stack, account: OpenedAccount) -> Asker:
     """Asks the chat application as `account`."""
     return Asker(stack.chat.port, account.authorization)
+
+
+@pytest.fixture(scope="module")
+def model() -> Iterator[str]:
+    """The real model's address."""
+    with serve_model() as url:
+        yield url
+
+
+@pytest.fixture
+def real(stack: Stack, ask: Asker, model: str) -> Asker:
+    """Asks the real model, which is of 135M parameters."""
+    stack.engine.engine = LlamaEngine(model)
+    return ask

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import jsonschema
@@ -11,10 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from infra.local.llama import LlamaEngine
 from tests.http.asking import Asker
 from tests.support.engine_pieces import whole
-from tests.support.real_engine import serve_model
 from tests.support.scripted_engine import Script, ScriptedEngine
 from tests.support.sse_reader import DONE, read_events, text_of
 from tests.support.stack import OpenedAccount, Stack
@@ -42,18 +39,6 @@ DOCUMENTS = st.recursive(
     lambda children: st.lists(children, max_size=3) | st.dictionaries(st.text(max_size=5), children, max_size=3),
     max_leaves=8,
 ).filter(lambda value: isinstance(value, dict | list))
-
-
-@pytest.fixture(scope="module")
-def model() -> Iterator[str]:
-    with serve_model() as url:
-        yield url
-
-
-@pytest.fixture
-def real(stack: Stack, ask: Asker, model: str) -> Asker:
-    stack.engine.engine = LlamaEngine(model)
-    return ask
 
 
 def answer_of(ask: Asker, *, stream: bool, **fields: Any) -> tuple[str, str]:

@@ -11,7 +11,6 @@ import pytest
 from gateway.config import Settings
 from openai.types.chat import ChatCompletion
 
-from infra.local.llama import LlamaEngine
 from tests.http.asking import Asker
 from tests.support.catalogue_gateway import CatalogueGateway
 from tests.support.engine_pieces import whole
@@ -30,12 +29,6 @@ GREEDY: dict[str, Any] = {"messages": CAPITAL, "temperature": 0}
 def model() -> Iterator[str]:
     with serve_model(context_tokens=512) as url:
         yield url
-
-
-@pytest.fixture
-def real(stack: Stack, ask: Asker, model: str) -> Asker:
-    stack.engine.engine = LlamaEngine(model)
-    return ask
 
 
 def texts(ask: Asker, **fields: Any) -> list[str]:

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import jsonschema
 import pytest
 from gateway.config import Settings
 
-from infra.local.llama import LlamaEngine
 from tests.http.asking import Asker
 from tests.support.catalogue_gateway import CatalogueGateway
 from tests.support.engine_pieces import whole
 from tests.support.golden_streams import NAMES, accumulated, engine_pieces, levelled, read_golden
 from tests.support.hand_engine import HandEngine
-from tests.support.real_engine import serve_model
 from tests.support.scripted_engine import Script, ScriptedEngine
 from tests.support.sse_reader import DONE, read_events
 from tests.support.stack import SECOND_MODEL, OpenedAccount, Stack, borrowed_environment
@@ -38,19 +35,6 @@ CALLED = {
     "tool_calls": [{"id": "c1", "type": "function", "function": {"name": "clock", "arguments": '{"zone": "UTC"}'}}],
 }
 RESULT = {"role": "tool", "tool_call_id": "c1", "content": "12:00"}
-
-
-@pytest.fixture(scope="module")
-def model() -> Iterator[str]:
-    with serve_model() as url:
-        yield url
-
-
-@pytest.fixture
-def real(stack: Stack, ask: Asker, model: str) -> Asker:
-    """Asks the real model, which is not at its best: hot, and of 135M parameters."""
-    stack.engine.engine = LlamaEngine(model)
-    return ask
 
 
 def serve_native(stack: Stack, dialect: str) -> int:
