@@ -102,7 +102,7 @@ test-abuse: $(DEV)  ## Bad input: Schemathesis on our own document, hypothesis o
 	@$(PYTHON) -m pytest tests/abuse
 
 # Any model under any weights will do, for instance on a processor without a GPU: vllm serve FOLDER --load-format dummy
-# --max-model-len 512 --served-model-name gemma-3-4b-it-qat
+# --max-model-len 512 --served-model-name gemma-3-4b-it-qat --dtype float32 (noise in 16 bits has ties for the likeliest)
 # --structured-outputs-config '{"backend": "guidance", "disable_any_whitespace": true}'
 test-vllm: $(DEV)  ## The service before a vLLM of yours (VLLM_URL=http://127.0.0.1:8901)
 	@test -n "$(VLLM_URL)" || { echo "VLLM_URL is to say where a vLLM answers; the Makefile says how it is started." >&2; exit 1; }

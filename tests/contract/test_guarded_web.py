@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import socket
+import threading
 from collections.abc import Iterator, Sequence
 from ipaddress import ip_address
+from typing import Any
 
 import pytest
 from gateway.adapters.web.guarded import GuardedWeb
@@ -338,6 +341,23 @@ async def test_a_post_goes_to_no_inner_address(authority: Authority, host: WebHo
     web = authority.web(host, resolve=book({NAME: ["192.168.1.1"]}))
     with pytest.raises(OutboundFailed, match="can't be reached"):
         await web.post(host.url("/"), headers={}, body=b"{}")
+
+
+async def test_silent_name_servers_hold_no_thread_of_anybody_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    answered = threading.Event()
+
+    def silent(*_: Any, **__: Any) -> Any:
+        answered.wait(30)
+        raise socket.gaierror
+
+    monkeypatch.setattr(socket, "getaddrinfo", silent)
+    waiting = [asyncio.create_task(resolve(f"{number}.example", 443)) for number in range(40)]
+    try:
+        async with asyncio.timeout(10):
+            assert await asyncio.to_thread(lambda: "free") == "free"
+    finally:
+        answered.set()
+    assert all(isinstance(end, OSError) for end in await asyncio.gather(*waiting, return_exceptions=True))
 
 
 HOSTS = st.text(st.sampled_from("aZ09.-_~%:@[]/\\\x00 ßあ。１"), max_size=70) | st.text(max_size=300)

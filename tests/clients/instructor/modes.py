@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable
+from itertools import islice
 from typing import Annotated, Any, Literal
 
 import instructor
@@ -28,6 +29,12 @@ class Forecast(BaseModel):
     unit: Literal["celsius", "fahrenheit"]
     days: Annotated[list[Day], Field(min_length=1, max_length=2)]
     note: Annotated[str, Field(max_length=20)] | None
+
+
+class TaggedForecast(Forecast):
+    """The same with a set, which instructor's own partial types can't be while they stream."""
+
+    tags: Annotated[set[Annotated[str, Field(max_length=6)]], Field(max_length=4)]
 
 
 class AnyObject(BaseModel):
@@ -55,7 +62,7 @@ def client(mode: Mode) -> instructor.Instructor:
 
 def filled(mode: Mode) -> Any:
     """A whole answer of the type."""
-    return client(mode).create(response_model=Forecast, **ASKED).model_dump(mode="json")
+    return client(mode).create(response_model=TaggedForecast, **ASKED).model_dump(mode="json")
 
 
 def streamed(mode: Mode) -> Any:
@@ -75,6 +82,17 @@ def formed(mode: Mode) -> Any:
     return client(mode).create(response_model=AnyObject, **ASKED).model_dump()
 
 
+def worded(mode: Mode) -> Any:
+    """An answer of the type in a mode that asks for JSON in words only: the form comes of our own field."""
+    form = {"type": "json", "schema": Forecast.model_json_schema()}
+    return client(mode).create(response_model=Forecast, response_format=form, **ASKED).model_dump(mode="json")
+
+
+def listed(mode: Mode) -> Any:
+    """The first items of a list that streams; the model does not end it, so the client leaves."""
+    return [day.model_dump() for day in islice(client(mode).create_iterable(response_model=Day, **ASKED), 3)]
+
+
 def main() -> None:
     """Runs all modes."""
     reports = {
@@ -85,6 +103,10 @@ def main() -> None:
         "JSON_SCHEMA": filled(Mode.JSON_SCHEMA),
         "JSON_SCHEMA streamed": streamed(Mode.JSON_SCHEMA),
         "JSON": formed(Mode.JSON),
+        "MD_JSON": worded(Mode.MD_JSON),
+        "JSON_O1": worded(Mode.JSON_O1),
+        "TOOLS iterable": listed(Mode.TOOLS),
+        "JSON_SCHEMA iterable": listed(Mode.JSON_SCHEMA),
     }
     print(json.dumps(reports))
 
