@@ -18,6 +18,7 @@ from benchmarks.client import Target
 from benchmarks.cold import measure_first_byte, measure_imports, measure_local_run
 from benchmarks.costs import measure_costs
 from benchmarks.engine import measure_engine
+from benchmarks.engine_call import measure_engine_call
 from benchmarks.machine import describe, rss_mb
 from benchmarks.processes import ROOT, Running, plain_environment, run
 from benchmarks.rivals import rivals
@@ -106,10 +107,11 @@ def _measure(
     results["costs"] = measure_costs(ours, table)
     results["buffered"] = measure_buffered(targets, size)
     results["table_stand_in"] = measure_stand_in(ours, table.process.pid, size)
+    environment = plain_environment(**stack_environment(table, table_url=upstream.url, engine_url=upstream.url))
+    results["engine_call"] = measure_engine_call(environment, size)
     results["streams"] = measure_streams(targets, size)
     results["many_streams"] = {target.name: measure_many_streams(target, size) for target in many_streams}
     results["soak"] = measure_soak(no_aws, size)
-    environment = plain_environment(**stack_environment(table, table_url=upstream.url, engine_url=upstream.url))
     results["cold"] = {
         "first_byte_s": measure_first_byte(environment, size.cold_starts),
         "import_cpu_s": measure_imports(environment, size.cold_starts, instructions=not smoke),

@@ -39,12 +39,14 @@ def goal_figures(results: Mapping[str, Any]) -> str:
     soak, cold, calls = results["soak"], results["cold"], results["calls"]
     many, imports = results["many_streams"][NO_AWS], cold["import_cpu_s"]
     answer, first = results["buffered"][NO_AWS]["cpu_ms_16"], results["added"][NO_AWS]["first_ms"]
+    engine_call = results["engine_call"]["cpu_ms_16"]
     goals: list[tuple[str, str, bool]] = [
         ("AWS round trips before the engine ≤ 2", f"{calls['before the engine']}", calls["before the engine"] <= 2),
         (
             "CPU of a whole answer, all but the engine ≤ 2 ms",
-            f"{_spread(answer)} ms over a table at once; the call of the engine is in it",
-            answer["median"] <= 2,
+            f"{_spread(answer)} ms over a table at once, {_spread(engine_call)} of it the engine's call, its parts and "
+            "their text, measured alone",
+            answer["median"] - engine_call["median"] <= 2,
         ),
         (
             "CPU of a frame ≤ 0.05 ms",

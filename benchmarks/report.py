@@ -17,7 +17,18 @@ UPSTREAM = "upstream"
 OPENS = (1, 16, 64)
 _BUFFERED = ("p50_ms", "p99_ms", "requests_per_s", "cpu_ms")
 _COLUMNS = {"streams": ("first_ms", "cpu_ms_per_frame", "frames_per_s"), "engine": ("whole_ms", "cpu_ms")}
-_REST = ("added", "table_stand_in", "ready_s", "rest_mb", "many_streams", "soak", "cold", "calls", "costs")
+_REST = (
+    "added",
+    "table_stand_in",
+    "engine_call",
+    "ready_s",
+    "rest_mb",
+    "many_streams",
+    "soak",
+    "cold",
+    "calls",
+    "costs",
+)
 
 
 def table(results: Mapping[str, Any]) -> str:
