@@ -134,10 +134,10 @@ define install_peer
 	@touch $@
 endef
 
-$(PEERS)/litellm/.installed: benchmarks/peers/requirements.lock $(SAM_INSTALLED)
+$(PEERS)/litellm/.installed: benchmarks/peers/requirements.lock $(SAM_INSTALLED) | $(VENV)/.created
 	$(install_peer)
 
-$(PEERS)/bedrock-access-gateway/.installed: benchmarks/peers/bedrock-access-gateway.lock $(SAM_INSTALLED)
+$(PEERS)/bedrock-access-gateway/.installed: benchmarks/peers/bedrock-access-gateway.lock $(SAM_INSTALLED) | $(VENV)/.created
 	$(install_peer)
 
 $(PEERS)/portkey/.installed: benchmarks/peers/package.json benchmarks/peers/package-lock.json
