@@ -141,9 +141,6 @@ def _others(results: Mapping[str, Any]) -> str:
     units = ", ".join(f"{what} {count}" for what, count in costs["write_units"].items())
     sizes = ", ".join(f"{what} {size} B" for what, size in costs["bytes"].items())
     stand_in = results["table_stand_in"]
-    own_cpu = (
-        f"; {_spread(stand_in['cpu_ms_16'])} ms of its own CPU, on the same cores" if "cpu_ms_16" in stand_in else ""
-    )
     rows = [
         (
             "the real model, 24 tokens whole",
@@ -152,7 +149,8 @@ def _others(results: Mapping[str, Any]) -> str:
         ),
         (
             f"the table's stand-in, {results['table']}",
-            f"{_spread(stand_in['p50_ms_1'])} ms of a request one at a time{own_cpu}",
+            f"{_spread(stand_in['p50_ms_1'])} ms of a request one at a time; "
+            f"{_spread(stand_in['cpu_ms_16'])} ms of its own CPU, on the same cores",
         ),
         (
             "AWS calls of a request, counted on the wire",
