@@ -22,6 +22,7 @@ from tests.support.bench_schemas import bench_names, bench_schema
 from tests.support.corpora import Tool, sampled_tool_sets
 from tests.support.deltas import fold
 from tests.support.real_engine import serve_model
+from tests.support.schema_judge import validator_of
 from tests.support.schema_strategy import ACCEPTED_MOSTLY
 from tests.support.shown import shown
 
@@ -70,8 +71,7 @@ def check(schema: Any, text: str, reason: str) -> None:
     closer.feed(text)
     value = json.loads(shown(normalise(schema, param="schema"), text + closer.closing()))
     if reason == "stop":
-        kind = jsonschema.validators.validator_for(schema, default=jsonschema.Draft202012Validator)
-        kind(schema, format_checker=kind.FORMAT_CHECKER).validate(value)
+        validator_of(schema).validate(value)
 
 
 @settings(

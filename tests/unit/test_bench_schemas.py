@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 from tests.support.bench_schemas import bench_names, bench_schema, sampled
 from tests.support.grammar_sampler import GrammarSampler
+from tests.support.schema_judge import validator_of
 from tests.support.schema_strategy import ACCEPTED_MOSTLY, REFUSED_SOMEWHERE
 from tests.support.shown import shown
 
@@ -50,11 +51,6 @@ def sentences(core: dict[str, Any], seed: int, count: int) -> Iterator[Any]:
         except RecursionError:
             continue
         yield json.loads(shown(core, text))
-
-
-def validator_of(schema: Any) -> Any:
-    kind = jsonschema.validators.validator_for(schema, default=jsonschema.Draft202012Validator)
-    return kind(schema, format_checker=kind.FORMAT_CHECKER)
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
