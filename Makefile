@@ -211,7 +211,7 @@ endef
 # $(1) environment, $(2) lock file. A lock is complete, so nothing is resolved: pip and uv then agree on it.
 define install
 	@echo "Installing $(2) into $(1)"
-	@if command -v uv >/dev/null; then uv pip install --python $(1)/bin/python --require-hashes --no-deps -r $(2); \
+	@if command -v uv >/dev/null; then uv pip install --compile-bytecode --python $(1)/bin/python --require-hashes --no-deps -r $(2); \
 	else $(1)/bin/python -m pip install --disable-pip-version-check --require-hashes --no-deps -r $(2); fi
 endef
 

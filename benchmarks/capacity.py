@@ -159,8 +159,9 @@ def plan(load: Load, prices: Mapping[str, Any]) -> Plan:
     slots = slots_for(open_requests, held_s=held_s, wait_s=wait_s)
     waiting = waiting_share(slots, open_requests)
     instances = ceil(slots / model["slots"])
-    # who waits writes twice more: it joins the line, and takes its turn where the others took a slot at once
-    line_writes = (2 + 2 * waiting) * write_units(line_bytes(slots))
+    # who waits writes twice more: it joins the line, and takes its turn where the others took a slot at once. As many
+    # are reckoned as may wait: the share itself falls with each slot that a larger load brings
+    line_writes = (2 + 2 * WAITING_SHARE) * write_units(line_bytes(slots))
     writes_per_s = load.requests_per_s * (ACCOUNT_WRITES + line_writes + SETTLE_WRITES)
     requests_per_day = load.requests_per_s * DAY_S
     usd = {

@@ -25,6 +25,7 @@ def main(parent: Parent) -> None:
     """Pump until the supervisor's end."""
     import boto3  # noqa: PLC0415 - while the others make what the handlers need
     from botocore.config import Config  # noqa: PLC0415
+    from gateway.bootstrap import callback, intake, outbox, upkeep, worker  # noqa: F401, PLC0415
 
     from infra.local.entry import load_entries  # noqa: PLC0415
 

@@ -19,7 +19,7 @@ _VARIABLE = re.compile(r"\$\{([^!${}][^${}]*)\}")
 _NO_VALUE = object()
 
 
-class _Loader(yaml.SafeLoader):
+class _Loader(yaml.CSafeLoader):
     """YAML with CloudFormation's short tags, read as their long forms."""
 
 

@@ -53,7 +53,7 @@ def test_a_plan_can_be_checked_by_hand() -> None:
     assert found.instances == 12  # of 13 slots
     assert found.usd_per_day["GPU instances"] == pytest.approx(12 * 1.127 * 24)
     # one to admit, twice the model's item of 8 KB and twice more for who waits, six to settle
-    assert found.writes_per_s == pytest.approx(10 * (1 + (2 + 2 * found.waiting_share) * 8 + 6))
+    assert found.writes_per_s == pytest.approx(10 * (1 + (2 + 2 * WAITING_SHARE) * 8 + 6))
     assert found.usd_per_day["API Gateway"] == pytest.approx(864_000 * 3.5e-6)
 
 

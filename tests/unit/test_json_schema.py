@@ -81,6 +81,11 @@ ENFORCED: dict[str, Any] = {
         "patternProperties": {"^x-": {"type": "string"}},
         "additionalProperties": False,
     },
+    "patternProperties beside a branch that closes": {
+        "type": "object",
+        "patternProperties": {"b$": True},
+        "oneOf": [{"additionalProperties": {"type": "integer", "minimum": 3}}],
+    },
     "patternProperties only": {"type": "object", "patternProperties": {"^[a-z]+$": {"type": "null"}, "^S_": {}}},
     "propertyNames": {"type": "object", "propertyNames": {"pattern": "^[a-f]{1,3}$"}},
     "propertyNames enum": {"type": "object", "propertyNames": {"enum": ["a", "b"]}, "minProperties": 1},

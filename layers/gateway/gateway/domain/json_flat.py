@@ -114,15 +114,20 @@ def canonical(value: Any) -> str:
 
 
 def _close(keywords: dict[str, Any], mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> None:
-    """My `additionalProperties` hold for those of their properties that I do not name."""
+    """My `additionalProperties` hold for those of their properties and patterns that I do not name.
+
+    For a name that I do name and that their pattern matches too, that is more than was asked, never less.
+    """
     additional = mine.get("additionalProperties", True)
-    if additional is True or "properties" not in theirs:
+    if additional is True:
         return
-    known = mine.get("properties", {})
-    keywords["properties"] = {
-        name: both(schema, additional) if name in theirs["properties"] and name not in known else schema
-        for name, schema in keywords["properties"].items()
-    }
+    for key in ("properties", "patternProperties"):
+        others, known = theirs.get(key, {}), mine.get(key, {})
+        if others:
+            keywords[key] = {
+                name: both(schema, additional) if name in others and name not in known else schema
+                for name, schema in keywords[key].items()
+            }
 
 
 def _each(a: Mapping[str, Schema], b: Mapping[str, Schema]) -> dict[str, Schema]:
