@@ -35,9 +35,9 @@ class FakeLines:
         room = len(line.waiting) < max_waiting if instead_of is None else instead_of in line.waiting
         if line.status != "ready" or not room:
             return waiter.request_id in line.waiting
-        if instead_of is not None:
-            line = _without(line, instead_of)
-        self._lines[model] = replace(line, waiting={**line.waiting, waiter.request_id: waiter})
+        # of who gives up its place only that is taken: a slot that it holds too stays its own
+        others = {id_: each for id_, each in line.waiting.items() if id_ != instead_of}
+        self._lines[model] = replace(line, waiting={**others, waiter.request_id: waiter})
         return True
 
     async def look(self, model: str) -> Line:
