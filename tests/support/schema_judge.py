@@ -7,13 +7,13 @@ from typing import Any
 import jsonschema
 from gateway.domain.json_lowering import FORMATS
 
-_FORMATS = jsonschema.FormatChecker(FORMATS.keys() & jsonschema.FormatChecker.checkers.keys())
-
 
 def validator_of(schema: Any) -> Any:
     """A judge of all that is enforced: the formats of docs/api.md, and none beside a pattern."""
     kind = jsonschema.validators.validator_for(schema, default=jsonschema.Draft202012Validator)
-    return kind(_without_annotations(schema), format_checker=_FORMATS)
+    formats = jsonschema.FormatChecker(())
+    formats.checkers = {name: each for name, each in kind.FORMAT_CHECKER.checkers.items() if name in FORMATS}
+    return kind(_without_annotations(schema), format_checker=formats)
 
 
 def _without_annotations(schema: Any) -> Any:

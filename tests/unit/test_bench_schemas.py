@@ -101,6 +101,7 @@ def test_the_sample_is_300_files_over_its_ten_sets() -> None:
     assert list(sets.values()) == [30] * 10
 
 
+@pytest.mark.filterwarnings("ignore:Possible nested set:FutureWarning", "ignore:Possible set:FutureWarning")
 @pytest.mark.parametrize("name", bench_names())
 def test_a_schema_of_the_world_is_enforced_or_refused_by_keyword(name: str) -> None:
     schema = bench_schema(name)
