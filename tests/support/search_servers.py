@@ -11,6 +11,7 @@ from __future__ import annotations
 import gzip
 import json
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -114,20 +115,20 @@ class RefusedError(Exception):
         self.status = status
 
 
-class Vendor:
+class Vendor(ABC):
     """What is special about one vendor: which requests it takes and the shape of its answers."""
 
+    @abstractmethod
     def check(self, asked: Asked) -> None:
         """Raises RefusedError for a request that the real one would refuse."""
-        raise NotImplementedError
 
+    @abstractmethod
     def wants_images(self, asked: Asked) -> bool:
         """Whether this is an image search."""
-        raise NotImplementedError
 
+    @abstractmethod
     def shape(self, found: list[Page], *, images: bool) -> dict[str, Any]:
         """The documented answer with these pages."""
-        raise NotImplementedError
 
 
 class Brave(Vendor):

@@ -44,7 +44,7 @@ class ToolAnswerShaper:
         self._buffer = ""
         self._calls = 0
         self._arguments = JsonCloser("object")
-        self._shaped = JsonShaper("object")
+        self._shaped: JsonShaper | None = None
         self._high_surrogate = ""
 
     def feed(self, text: str) -> list[dict[str, Any]]:
@@ -62,6 +62,8 @@ class ToolAnswerShaper:
         if self._reading is _Reading.TEXT:
             return self._content(_REPLACEMENT if self._high_surrogate else ""), reason
         if self._reading is _Reading.ARGUMENTS:
+            if self._shaped is None:
+                return self._argument_pieces(self._content(self._arguments.closing())), "length"
             return self._argument_pieces(self._shaped.finish(reason)[0]), "length"
         if self._calls:
             return [], "tool_calls" if reason == "stop" else reason
@@ -80,7 +82,7 @@ class ToolAnswerShaper:
                 piece, self._buffer = self._buffer[:taken], self._buffer[taken:]
                 if self._arguments.complete:
                     self._reading = _Reading.TAIL
-                return self._argument_pieces(self._shaped.feed(piece))
+                return self._argument_pieces(self._content(piece) if self._shaped is None else self._shaped.feed(piece))
             case _Reading.TAIL:
                 if tail := _CALL_TAIL.match(self._buffer):
                     self._buffer = self._buffer[tail.end() :]
@@ -101,7 +103,9 @@ class ToolAnswerShaper:
         self._reading = _Reading.ARGUMENTS
         name = json.loads(call.group(1))
         self._arguments = JsonCloser("object")
-        self._shaped = JsonShaper("object", distinct=self._distinct.get(name))
+        places = self._distinct.get(name)
+        # what is shown is another text than what was written only where something may be left out of it
+        self._shaped = None if places is None else JsonShaper("object", distinct=places)
         self._calls += 1
         function = {"name": name, "arguments": ""}
         head = {"index": self._calls - 1, "id": self._new_id(), "type": "function", "function": function}
