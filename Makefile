@@ -161,7 +161,7 @@ test-sam: $(DEV) $(SAM_INSTALLED)  ## `sam local invoke` of every function on ev
 	@if docker info >/dev/null 2>&1; then $(MAKE) --silent test-sam-now; \
 	else echo "Skipped: no Docker engine answers here (docker info)."; fi
 
-test-sam-now: $(ADAPTER)
+test-sam-now: $(ADAPTER) $(LAYERS)
 	@$(MAKE) --silent build ARCHITECTURE="$(MACHINE)"
 	@$(PYTHON) -m pytest -n 2 tests/deployed/test_sam_invoke.py
 
