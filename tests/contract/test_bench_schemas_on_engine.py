@@ -22,7 +22,7 @@ from tests.support.bench_schemas import bench_names, bench_schema
 from tests.support.corpora import Tool, sampled_tool_sets
 from tests.support.deltas import fold
 from tests.support.real_engine import serve_model
-from tests.support.schema_judge import validator_of
+from tests.support.schema_judge import Judge
 from tests.support.schema_strategy import ACCEPTED_MOSTLY
 from tests.support.shown import shown
 
@@ -71,7 +71,7 @@ def check(schema: Any, text: str, reason: str) -> None:
     closer.feed(text)
     value = json.loads(shown(normalise(schema, param="schema"), text + closer.closing()))
     if reason == "stop":
-        validator_of(schema).validate(value)
+        Judge(schema).validate(value)
 
 
 @settings(

@@ -10,6 +10,8 @@ _TOKEN = re.compile(r'\s*("(?:[^"\\]|\\.)*"|\[(?:[^\]\\]|\\.)*\]|\{\d*,?\d*\}|[(
 _CODE = re.compile(r"\\x([0-9A-F]{2})|\\u([0-9A-F]{4})|\\U([0-9A-F]{8})|\\(.)|(.)", re.DOTALL)
 _CONTROLS = {"n": "\n", "t": "\t", "r": "\r"}
 _MANY = 3
+_MOST_REPEATED = 20_000
+"""A hundred items of 32,767 characters each tell no more than the first of them."""
 _DEEPEST = 90  # of rules: some ten frames of ours each, within the interpreter's thousand
 
 Maker = Callable[[int], str]
@@ -21,6 +23,7 @@ class GrammarSampler:
     def __init__(self, grammar: str, random: Random, *, patience: int = 12) -> None:
         self._random = random
         self._patience = patience
+        self._repeated_so_far = 0
         self._rules: dict[str, Maker] = {}
         bodies = dict(line.split(" ::= ", 1) for line in grammar.split("\n"))
         for name, body in bodies.items():
@@ -31,6 +34,7 @@ class GrammarSampler:
 
     def sentence(self) -> str:
         """One random sentence. Raises RecursionError for a grammar that does not let it end."""
+        self._repeated_so_far = 0
         return self._rules["root"](0)
 
     def _choice(self, tokens: list[str]) -> Maker:
@@ -84,7 +88,9 @@ class GrammarSampler:
 
         def make(depth: int) -> str:
             ends = (least, most, self._random.randint(least, most), min(most, least + _MANY))
-            count = least if depth > self._patience else self._random.choice(ends)
+            ending = depth > self._patience or self._repeated_so_far > _MOST_REPEATED
+            count = least if ending else self._random.choice(ends)
+            self._repeated_so_far += count
             try:
                 return "".join([item(depth) for _ in range(count)])
             except RecursionError:

@@ -33,6 +33,7 @@ STRINGS = (
     | typed("string", pattern=PATTERNS)
     | typed("string", pattern=PATTERNS, maxLength=st.integers(0, 9))
     | typed("string", format=FORMATS)
+    | some(format=FORMATS)
     | typed("string", format=LONG_FORMATS, minLength=st.integers(0, 5), maxLength=st.integers(40, 2083))
 )
 NUMBERS = st.sampled_from(["integer", "number"]).flatmap(
@@ -92,7 +93,7 @@ def around(inner: st.SearchStrategy[Schema]) -> st.SearchStrategy[Schema]:
         properties=st.dictionaries(NAMES, inner, max_size=3),
         required=st.lists(NAMES, max_size=2, unique=True),
         additionalProperties=inner | st.booleans(),
-        patternProperties=st.dictionaries(PATTERNS, inner, max_size=1),
+        patternProperties=st.dictionaries(PATTERNS.filter(bool), inner, max_size=1),  # jsonschema takes "" for none
         propertyNames=STRINGS,
         minProperties=st.integers(0, 2),
         maxProperties=st.integers(0, 3),

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from tests.support.bench_schemas import bench_names, bench_schema, sampled
 from tests.support.grammar_sampler import GrammarSampler
-from tests.support.schema_judge import validator_of
+from tests.support.schema_judge import Judge
 from tests.support.schema_strategy import ACCEPTED_MOSTLY, REFUSED_SOMEWHERE
 from tests.support.shown import shown
 
@@ -62,8 +62,8 @@ def test_what_a_grammar_allows_validates_against_its_schema(schema: Any, seed: i
         return
     jsonschema.Draft202012Validator.check_schema(core)
     for value in sentences(core, seed, 4):
-        validator_of(schema).validate(value)
-        validator_of(core).validate(value)
+        Judge(schema).validate(value)
+        Judge(core).validate(value)
 
 
 @settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
@@ -71,7 +71,7 @@ def test_what_a_grammar_allows_validates_against_its_schema(schema: Any, seed: i
 def test_a_schema_with_what_can_not_be_enforced_is_refused_or_does_without_it(schema: Any, seed: int) -> None:
     core = core_or_refusal(schema)
     for value in sentences(core, seed, 3) if core is not None else ():
-        validator_of(schema).validate(value)
+        Judge(schema).validate(value)
 
 
 @settings(max_examples=150, deadline=None)
@@ -109,7 +109,7 @@ def test_a_schema_of_the_world_is_enforced_or_refused_by_keyword(name: str) -> N
     if core is None:
         return
     try:
-        validator = validator_of(schema)
+        validator = Judge(schema)
         validator.check_schema(schema)
     except jsonschema.SchemaError:
         return  # its own judge does not take it

@@ -14,8 +14,8 @@ from typing import Any
 import jsonschema
 import pytest
 from gateway.domain.errors import InvalidRequest
+from gateway.domain.json_formats import FORMATS
 from gateway.domain.json_grammar import grammar_of
-from gateway.domain.json_lowering import FORMATS
 from gateway.domain.json_schema import DEEPEST, LARGEST_BYTES, check_schema, normalise
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
@@ -56,10 +56,21 @@ ENFORCED: dict[str, Any] = {
     "format in little room": {"type": "string", "format": "email", "maxLength": 20},
     "format of other lengths": {"type": "string", "format": "semver", "minLength": 3, "maxLength": 9},
     "format unknown": {"type": "string", "format": "semver"},
+    "format alone": {"properties": {name: {"format": name} for name in FORMATS}, "required": [*FORMATS]},
+    "format twice": {"allOf": [{"format": "semver"}, {"format": "uuid"}, {"format": "slug"}, {"format": "uuid"}]},
+    "format beside enum": {"format": "date", "enum": ["2026-02-28"]},
+    "format of a part beside a pattern": {"allOf": [{"format": "date"}, {"pattern": "^2026-0[1-9]-[01][1-9]$"}]},
+    "format and lengths of two": {"allOf": [{"format": "uri"}, {"minLength": 12, "maxLength": 30}]},
     "items": {"type": "array", "items": {"type": "integer"}, "minItems": 2, "maxItems": 3},
     "no items": {"type": "array", "maxItems": 0},
     "items false": {"type": "array", "items": False},
     "tuple": {"prefixItems": [{"type": "string"}, {"type": "integer"}], "items": {"type": "null"}, "minItems": 1},
+    "tuples of two": {
+        "items": {"type": "integer"},
+        "minItems": 3,
+        "allOf": [{"prefixItems": [{"minimum": 3}]}, {"prefixItems": [True, {"maximum": 2}], "items": {"minimum": 0}}],
+    },
+    "tuple of a branch": {"items": False, "anyOf": [{"prefixItems": [True]}]},
     "tuple closed": {"prefixItems": [{"type": "string"}, True], "items": False, "minItems": 2},
     "contains": {"type": "array", "contains": {"const": 7}, "minContains": 2, "maxContains": 3},
     "unique": {"type": "array", "items": {"enum": ["a", "b", "c"]}, "uniqueItems": True, "minItems": 1},
@@ -146,6 +157,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"type": "string", "pattern": r"\x00"}, "/pattern"),
     ({"type": "string", "pattern": r"[^\x00-\uffff\S]"}, "/pattern"),
     ({"enum": ["a"], "pattern": "a"}, "/pattern"),
+    ({"allOf": [{"format": "date"}, {"format": "uuid"}]}, "/format"),
     ({"type": "object", "minProperties": 2}, "/minProperties"),
     ({"properties": {"a": {}, "b": {}, "c": {}}, "maxProperties": 2}, "/maxProperties"),
     ({"type": "object", "properties": {"a": {}}, "propertyNames": {"maxLength": 3}}, "/propertyNames"),

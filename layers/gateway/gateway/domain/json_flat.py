@@ -32,7 +32,7 @@ class Conflict(Exception):
 class Flat:
     """What holds together: `keywords` of one value, and of each union one branch.
 
-    `keywords` may have `type` (a list), `enum` and those of `OF_TYPE`.
+    `keywords` may have `type` (a list), `enum` and those of `OF_TYPE`; a `format` only where it is enforced.
     """
 
     keywords: dict[str, Any] = field(default_factory=dict)
@@ -67,6 +67,7 @@ def meet(a: Flat, b: Flat) -> Flat:
         keywords[key] = _MEETS[key](keywords[key], value) if key in keywords else value
     for mine, theirs in ((a.keywords, b.keywords), (b.keywords, a.keywords)):
         _close(keywords, mine, theirs)
+    _line_up(keywords, a.keywords, b.keywords)
     return Flat(keywords, a.unions + b.unions)
 
 
@@ -130,6 +131,19 @@ def _close(keywords: dict[str, Any], mine: Mapping[str, Any], theirs: Mapping[st
             }
 
 
+def _line_up(keywords: dict[str, Any], a: Mapping[str, Any], b: Mapping[str, Any]) -> None:
+    """A place of a list has to be what both say of it; who names no schema for it says `items`."""
+    places = range(max(len(a.get("prefixItems", ())), len(b.get("prefixItems", ()))))
+    if places:
+        keywords["prefixItems"] = [both(_at(place, a), _at(place, b)) for place in places]
+
+
+def _at(place: int, keywords: Mapping[str, Any]) -> Schema:
+    prefix: list[Schema] = keywords.get("prefixItems", [])
+    rest: Schema = keywords.get("items", True)
+    return prefix[place] if place < len(prefix) else rest
+
+
 def _each(a: Mapping[str, Schema], b: Mapping[str, Schema]) -> dict[str, Schema]:
     return {**a, **{name: both(a[name], schema) if name in a else schema for name, schema in b.items()}}
 
@@ -156,14 +170,14 @@ _MEETS: dict[str, Callable[[Any, Any], Any]] = {
     "additionalProperties": both,
     "items": both,
     "required": lambda a, b: [*a, *(name for name in b if name not in a)],
-    "prefixItems": _same("prefixItems"),
+    "prefixItems": lambda a, _: a,  # `_line_up`
     "propertyNames": both,
     "contains": _same("contains"),
     "minContains": _same("minContains"),
     "maxContains": _same("maxContains"),
     "uniqueItems": operator.or_,
     "pattern": _same("pattern"),
-    "format": lambda a, _: a,  # an annotation: JSON Schema 2020-12, validation, section 7.2.1
+    "format": _same("format"),
     "multipleOf": _same("multipleOf"),
     **dict.fromkeys(("minimum", "exclusiveMinimum", "minLength", "minItems", "minProperties"), max),
     **dict.fromkeys(("maximum", "exclusiveMaximum", "maxLength", "maxItems", "maxProperties"), min),

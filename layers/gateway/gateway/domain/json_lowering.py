@@ -9,6 +9,7 @@ from typing import Any
 
 from gateway.domain.json_distinct import DISTINCT
 from gateway.domain.json_flat import Schema, both
+from gateway.domain.json_formats import FORMATS
 from gateway.domain.json_numbers import LARGEST, Bound, integer_range
 from gateway.domain.json_pattern import UnsupportedPattern, literal_prefix, parse_pattern, width
 from gateway.domain.json_pattern_fit import fit
@@ -18,26 +19,6 @@ Lower = Callable[[Schema, str], Core]
 
 _MOST_LISTED = 256
 _MOST_PERMUTED = 5
-
-_DATE = (
-    "([1-9][0-9]{3}-((0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])|(0[469]|11)-(0[1-9]|[12][0-9]|30)"
-    "|02-(0[1-9]|1[0-9]|2[0-8]))|(([1-9][0-9])(0[48]|[2468][048]|[13579][26]))-02-29)"
-)
-_TIME = r"([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,6})?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])"
-_OCTET = "(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
-_LABEL = "[a-z0-9]([a-z0-9-]{0,20}[a-z0-9])?"
-_HOST = rf"({_LABEL}\.){{1,3}}[a-z]{{2,12}}"
-FORMATS = {
-    "date": f"^{_DATE}$",
-    "time": f"^{_TIME}$",
-    "date-time": f"^{_DATE}T{_TIME}$",
-    "uuid": "^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$",
-    "ipv4": rf"^({_OCTET}\.){{3}}{_OCTET}$",
-    "hostname": f"^{_HOST}$",
-    "email": rf"^[A-Za-z0-9]([A-Za-z0-9_+-]|\.[A-Za-z0-9]){{0,40}}@{_HOST}$",
-    "uri": rf"^https?://{_HOST}(/[A-Za-z0-9._~-]{{0,60}}){{0,8}}(\?[A-Za-z0-9._~=&-]{{1,80}})?$",
-}
-"""Formats are annotations; these few are enforced all the same, narrower than their RFCs. Others say nothing."""
 
 COMPARED = (
     "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "minLength", "maxLength", "minItems", "maxItems",
@@ -121,26 +102,23 @@ def _multiples(step: float, least: int | None, greatest: int | None) -> Core:
 
 
 def lower_string(keywords: Mapping[str, Any]) -> Core:
-    """A pattern, or a known format that can have these lengths, or lengths alone."""
+    """A pattern, else a format's, and lengths. Where a pattern has to hold, a format is an annotation."""
     least, most = int(keywords.get("minLength", 0)), keywords.get("maxLength")
     if most is not None and most < least:
         raise Never("minLength")
-    pattern = keywords.get("pattern")
-    if pattern is None:
-        known = FORMATS.get(keywords.get("format", ""))
-        if known is not None and fit(parse_pattern(known), least, most) is not None:
-            pattern = known
-    if pattern is None:
+    key = "pattern" if "pattern" in keywords else "format"
+    if key not in keywords:
         return {"type": "string", **_lengths(least, most)}
+    pattern = FORMATS[keywords["format"]] if key == "format" else keywords["pattern"]
     try:
         node = parse_pattern(pattern)
     except UnsupportedPattern as unsupported:
-        raise Unenforceable("pattern", f"{unsupported} is not understood") from unsupported
+        raise Unenforceable(key, f"{unsupported} is not understood") from unsupported
     shortest, longest = width(node)
     if (longest is not None and longest < least) or (most is not None and shortest > most):
-        raise Never("pattern")
+        raise Never(key)
     if fit(node, least, most) is None:
-        raise Unenforceable("pattern", "it allows lengths that minLength or maxLength do not")
+        raise Unenforceable(key, "it allows lengths that minLength or maxLength do not")
     return {"type": "string", "pattern": pattern, **_lengths(least, most)}
 
 

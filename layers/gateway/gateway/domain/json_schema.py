@@ -18,6 +18,7 @@ from gateway.domain.errors import InvalidRequest
 from gateway.domain.json_dialect import misspelling, modern
 from gateway.domain.json_distinct import distinct_places
 from gateway.domain.json_flat import OF_TYPE, TYPES, Conflict, Flat, Schema, Union, both, meet, overlap, type_of
+from gateway.domain.json_formats import is_enforced
 from gateway.domain.json_lowering import (
     COMPARED,
     Never,
@@ -133,7 +134,7 @@ class _Lowering:
         keywords = flat.keywords
         if "enum" in keywords:
             return self._enumeration(keywords, at)
-        implied = [kind for kind, keys in OF_TYPE.items() if any(key in keywords for key in keys if key != "format")]
+        implied = [kind for kind, keys in OF_TYPE.items() if any(key in keywords for key in keys)]
         types = keywords.get("type") or implied
         if not types:
             return {}
@@ -266,6 +267,8 @@ class _Lowering:
             self._refuse(f"{at}/{problem[0]}", problem[1])
         if at and any(str(keywords.get(key, "#"))[:1] != "#" for key in ("$id", "id")) and "$ref" in json.dumps(schema):
             self._refuse(f"{at}/$id", "references below another base URI can't be followed")
+        if "format" in keywords and not is_enforced(keywords):
+            del keywords["format"]
         return modern(keywords)
 
     def _plain_reference(self, schema: Mapping[str, Any], at: str) -> str | None:
