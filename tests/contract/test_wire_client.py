@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from gateway.adapters.aws.wire.errors import TransportFailed
+from gateway.adapters.aws.wire.errors import AnswerTimeout, TransportFailed
 
 from tests.support.raw_server import CHUNKED, LAST_CHUNK, Visit, chunk, whole
 from tests.support.wire_client import LONG_S, MOST, ask, ask_whole, echo, read_into, serving, until
@@ -183,3 +183,21 @@ async def test_surplus_behind_an_answer_costs_the_connection_and_nothing_else() 
     async with serving(serve) as (server, client):
         assert [await ask_whole(client) for _ in range(3)] == [b"mine"] * 3
         assert len(server.visits) == 3
+
+
+async def test_each_wait_on_a_kept_connection_has_its_own_time() -> None:
+    pauses_s = iter([0.0, 0.25, 0.0, 5.0])
+
+    async def serve(visit: Visit) -> None:
+        while await visit.request() is not None:
+            await asyncio.sleep(next(pauses_s))
+            await visit.send(whole(b"done"))
+
+    async with serving(serve) as (server, client):
+        for timeout_s in (0.1, LONG_S, LONG_S):  # the second waits past the first one's time
+            answer = await ask(client, timeout_s=timeout_s)
+            assert await answer.whole(most_bytes=MOST, timeout_s=timeout_s) == b"done"
+            answer.close()
+        with pytest.raises(AnswerTimeout):  # long before the second one's
+            await ask(client, timeout_s=0.1)
+        assert len(server.visits) == 1

@@ -79,7 +79,9 @@ async def raw_server(serve: Serve) -> AsyncIterator[RawServer]:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         for visit in server.visits:
-            visit.writer.transport.abort()
+            transport = visit.writer.transport
+            if not transport.is_closing() or transport.get_write_buffer_size():  # one that has closed by itself can't
+                transport.abort()
         await asyncio.sleep(0)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from gateway.domain.line import INTERACTIVE, Holder, Line, Waiter
 from gateway.domain.usage import Lease, Settlement, Tokens
-from gateway.entrypoints.observability import Telemetry, start_logging
+from gateway.entrypoints.observability import Telemetry
 
 LEASE = Lease(
     request_id="r1", account_id="a1", key_id="k1", model="m1", endpoint="/v1/chat/completions",
@@ -28,22 +28,20 @@ def a_service_that_powertools_knows(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("POWERTOOLS_SERVICE_NAME", "chat")
 
 
-def lines_of(capsys: pytest.CaptureFixture[str], settlement: Settlement) -> list[dict[str, Any]]:
-    """All that is printed."""
-    Telemetry(start_logging("INFO"), "stack").settled(settlement)
-    return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-
-
-def records_of(capsys: pytest.CaptureFixture[str], settlement: Settlement) -> list[dict[str, Any]]:
-    """The records of metrics."""
-    return [line for line in lines_of(capsys, settlement) if "_aws" in line]
+def line_of(capsys: pytest.CaptureFixture[str], settlement: Settlement) -> dict[str, Any]:
+    """All that is printed of a request: one line."""
+    Telemetry("stack").settled(settlement)
+    (line,) = capsys.readouterr().out.splitlines()
+    record: dict[str, Any] = json.loads(line)
+    return record
 
 
 def test_a_request_that_went_well_is_one_record_of_all_that_is_watched(capsys: pytest.CaptureFixture[str]) -> None:
-    (record,) = records_of(capsys, SETTLEMENT)
-    assert record["_aws"]["CloudWatchMetrics"][0]["Namespace"] == "stack"
-    assert record["_aws"]["CloudWatchMetrics"][0]["Dimensions"] == [["Model"]]
-    names = {metric["Name"] for metric in record["_aws"]["CloudWatchMetrics"][0]["Metrics"]}
+    record = line_of(capsys, SETTLEMENT)
+    (directive,) = record["_aws"]["CloudWatchMetrics"]
+    assert (directive["Namespace"], directive["Dimensions"]) == ("stack", [["Model"]])
+    assert record["Model"] == "m1"
+    names = {metric["Name"] for metric in directive["Metrics"]}
     assert {name: record[name] for name in names} == {
         "Requests": [1],
         "Errors": [0],
@@ -58,27 +56,35 @@ def test_a_request_that_went_well_is_one_record_of_all_that_is_watched(capsys: p
 
 def test_a_request_that_ended_early_is_counted_by_its_reason_too(capsys: pytest.CaptureFixture[str]) -> None:
     failed = replace(SETTLEMENT, status="failed", http_status=503, reason="line_timeout", first_token_ms=None)
-    record, by_reason = records_of(capsys, failed)
+    record = line_of(capsys, failed)
     assert record["Errors"] == [1]
     assert "FirstTokenTime" not in record
-    assert by_reason["_aws"]["CloudWatchMetrics"][0]["Dimensions"] == [["Model", "Reason"]]
-    assert (by_reason["Model"], by_reason["Reason"], by_reason["Failures"]) == ("m1", "line_timeout", [1])
+    of_model, by_reason = record["_aws"]["CloudWatchMetrics"]
+    assert (of_model["Dimensions"], by_reason["Dimensions"]) == ([["Model"]], [["Model", "Reason"]])
+    assert by_reason["Metrics"] == [{"Name": "Failures", "Unit": "Count"}]
+    assert "Failures" not in {metric["Name"] for metric in of_model["Metrics"]}
+    assert (record["Model"], record["Reason"], record["Failures"]) == ("m1", "line_timeout", [1])
 
 
 def test_lost_requests_have_no_dimension_as_their_alarm_has_none(capsys: pytest.CaptureFixture[str]) -> None:
-    Telemetry(start_logging("INFO"), "stack").swept(3)
+    Telemetry("stack").swept(3)
     record = json.loads(capsys.readouterr().out)
     assert record["_aws"]["CloudWatchMetrics"][0]["Dimensions"] == [[]]
     assert record["LostRequests"] == [3]
 
 
-def test_the_log_line_tells_both(capsys: pytest.CaptureFixture[str]) -> None:
-    line, *_ = lines_of(capsys, replace(SETTLEMENT, status="failed", http_status=503, reason="line_timeout"))
+def test_the_line_tells_the_log_who_and_how(capsys: pytest.CaptureFixture[str]) -> None:
+    line = line_of(capsys, replace(SETTLEMENT, status="failed", http_status=503, reason="line_timeout"))
     assert (line["line_ms"], line["reason"]) == (120, "line_timeout")
     assert (line["level"], line["message"], line["service"]) == ("INFO", "request settled", "gateway")
     assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3}\+0000", line["timestamp"])
-    assert "finish_reason" in line
-    assert "taskName" not in line
+    assert (line["lease"], line["account"], line["key_id"], line["duration_ms"]) == ("r1", "a1", "k1", 1500)
+    assert "searches" not in line
+
+
+def test_what_is_not_known_is_left_out(capsys: pytest.CaptureFixture[str]) -> None:
+    line = line_of(capsys, replace(SETTLEMENT, first_token_ms=None, finish_reason=None))
+    assert not {"reason", "finish_reason", "first_token_ms", "FirstTokenTime", "Failures"} & line.keys()
 
 
 def test_demand_is_who_runs_and_who_waits_in_all_and_by_copy(capsys: pytest.CaptureFixture[str]) -> None:
@@ -91,7 +97,7 @@ def test_demand_is_who_runs_and_who_waits_in_all_and_by_copy(capsys: pytest.Capt
         open={rid: Holder(request_id=rid, account_id="a1", deadline_s=60.0) for rid in "abcd"},
         waiting={"e": Waiter(request_id="e", account_id="a1", since_s=1.0, deadline_s=20.0, rank=INTERACTIVE)},
     )
-    Telemetry(start_logging("INFO"), "stack").demand(line)
+    Telemetry("stack").demand(line)
     record = json.loads(capsys.readouterr().out)
     assert record["_aws"]["CloudWatchMetrics"][0]["Dimensions"] == [["Model"]]
     told = {name: record[name] for name in ("Model", "Demand", "DemandPerCopy", "Waiting", "Copies")}
@@ -101,5 +107,5 @@ def test_demand_is_who_runs_and_who_waits_in_all_and_by_copy(capsys: pytest.Capt
 def test_a_model_without_a_copy_is_wanted_as_if_it_had_one(capsys: pytest.CaptureFixture[str]) -> None:
     holder = Holder(request_id="a", account_id="a1", deadline_s=60.0)
     line = Line(model="m1", status="warming", copies=0, slots=0, service_s=6.0, open={"a": holder}, waiting={})
-    Telemetry(start_logging("INFO"), "stack").demand(line)
+    Telemetry("stack").demand(line)
     assert json.loads(capsys.readouterr().out)["DemandPerCopy"] == [1]

@@ -1,6 +1,6 @@
 """Logs and metrics: JSON lines and CloudWatch's embedded metrics. Neither ever holds a prompt, an answer or a key.
 
-Of our own: Powertools takes four times the CPU for a request's two lines (docs/benchmarks.md).
+Of our own: Powertools takes several times the CPU, and a line for each (docs/benchmarks.md).
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from traceback import extract_tb
+from types import MappingProxyType
 from typing import Any, Literal
 
 from pydantic_core import to_json
@@ -23,6 +24,7 @@ _OWN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "task
 """What every record has; the rest is what the caller added."""
 
 Unit = Literal["Count", "Count/Second", "Milliseconds", "None"]
+Metrics = Mapping[str, tuple[Unit, float | None]]
 
 
 def start_logging(level: str) -> logging.Logger:
@@ -72,87 +74,90 @@ def _told(error: BaseException) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class Telemetry:
-    """What is said of each request once it is settled."""
+    """What is measured. CloudWatch takes the metrics out of a line and keeps the line."""
 
-    logger: logging.Logger
     namespace: str
 
     def settled(self, settlement: Settlement) -> None:
-        """One log line and one EMF record for a request, and another record for the reason that ended it early."""
+        """One line for a request: what the log tells of it, whatever the log's level, and its metrics."""
         lease = settlement.lease
-        self.logger.info(
-            "request settled",
-            extra={
-                "lease": lease.request_id,
-                "account": lease.account_id,
-                "key_id": lease.key_id,
-                "model": lease.model,
-                "endpoint": lease.endpoint,
-                "status": settlement.status,
-                "http_status": settlement.http_status,
-                "finish_reason": settlement.finish_reason,
-                "stream": settlement.stream,
-                "prompt_tokens": settlement.tokens.prompt,
-                "completion_tokens": settlement.tokens.completion,
-                "cost_nano_usd": settlement.cost_nano_usd,
-                "reason": settlement.reason,
-                "line_ms": settlement.line_ms,
-                "first_token_ms": settlement.first_token_ms,
-                "duration_ms": settlement.duration_ms,
-            },
-        )
-        self._write(
-            {"Model": lease.model},
-            {
-                "Requests": ("Count", 1),
-                "Errors": ("Count", int(settlement.http_status >= 500)),
-                "PromptTokens": ("Count", settlement.tokens.prompt),
-                "CompletionTokens": ("Count", settlement.tokens.completion),
-                "CostUSD": ("None", settlement.cost_nano_usd / 1e9),
-                "LineWait": ("Milliseconds", settlement.line_ms),
-                "FirstTokenTime": ("Milliseconds", settlement.first_token_ms),
-                "TokensPerSecond": ("Count/Second", settlement.tokens_per_s),
-            },
-            status=settlement.status,
-        )
+        told = {
+            "level": "INFO",
+            "message": "request settled",
+            "timestamp": _timestamp(time.time()),
+            "service": SERVICE,
+            "lease": lease.request_id,
+            "account": lease.account_id,
+            "key_id": lease.key_id,
+            "model": lease.model,
+            "endpoint": lease.endpoint,
+            "status": settlement.status,
+            "http_status": settlement.http_status,
+            "reason": settlement.reason,
+            "finish_reason": settlement.finish_reason,
+            "stream": settlement.stream,
+            "prompt_tokens": settlement.tokens.prompt,
+            "completion_tokens": settlement.tokens.completion,
+            "cost_nano_usd": settlement.cost_nano_usd,
+            "line_ms": settlement.line_ms,
+            "first_token_ms": settlement.first_token_ms,
+            "duration_ms": settlement.duration_ms,
+        }
+        of_model: Metrics = {
+            "Requests": ("Count", 1),
+            "Errors": ("Count", int(settlement.http_status >= 500)),
+            "PromptTokens": ("Count", settlement.tokens.prompt),
+            "CompletionTokens": ("Count", settlement.tokens.completion),
+            "CostUSD": ("None", settlement.cost_nano_usd / 1e9),
+            "LineWait": ("Milliseconds", settlement.line_ms),
+            "FirstTokenTime": ("Milliseconds", settlement.first_token_ms),
+            "TokensPerSecond": ("Count/Second", settlement.tokens_per_s),
+        }
+        dimensions = {"Model": lease.model}
+        metrics: dict[tuple[str, ...], Metrics] = {("Model",): of_model}
         if settlement.reason is not None:
-            # a record of its own: all metrics of one have the same dimensions
-            self._write({"Model": lease.model, "Reason": settlement.reason}, {"Failures": ("Count", 1)})
+            dimensions["Reason"] = settlement.reason
+            metrics["Model", "Reason"] = {"Failures": ("Count", 1)}
+        self._write(dimensions, metrics, told)
 
     def demand(self, line: Line) -> None:
         """How much a model is wanted: its endpoint scales on this."""
-        self._write(
-            {"Model": line.model},
-            {
-                "Demand": ("Count", line.demand),
-                "DemandPerCopy": ("Count", line.demand / max(1, line.copies)),
-                "Waiting": ("Count", len(line.waiting)),
-                "Copies": ("Count", line.copies),
-            },
-        )
+        metrics: Metrics = {
+            "Demand": ("Count", line.demand),
+            "DemandPerCopy": ("Count", line.demand / max(1, line.copies)),
+            "Waiting": ("Count", len(line.waiting)),
+            "Copies": ("Count", line.copies),
+        }
+        self._write({"Model": line.model}, {("Model",): metrics})
 
     def swept(self, leases: int) -> None:
         """How many leases outlived their process."""
-        self._write({}, {"LostRequests": ("Count", leases)})
+        self._write({}, {(): {"LostRequests": ("Count", leases)}})
 
     def _write(
-        self, dimensions: Mapping[str, str], metrics: Mapping[str, tuple[Unit, float | None]], **members: str
+        self,
+        dimensions: Mapping[str, str],
+        metrics: Mapping[tuple[str, ...], Metrics],
+        told: Mapping[str, Any] = MappingProxyType({}),
     ) -> None:
-        """One EMF record (CloudWatch, "Specification: Embedded metric format"); a metric without a value is left out.
+        """One EMF record (CloudWatch, "Specification: Embedded metric format"): what is `told`, and metrics by the
+        names of their dimensions. What has no value is left out.
 
         The dimensions are these and no others: alarms and scaling ask for exactly them.
         """
-        known = {name: (unit, value) for name, (unit, value) in metrics.items() if value is not None}
-        directive = {
-            "Namespace": self.namespace,
-            "Dimensions": [list(dimensions)],
-            "Metrics": [{"Name": name, "Unit": unit} for name, (unit, _) in known.items()],
-        }
-        record: dict[str, Any] = {
-            "_aws": {"Timestamp": time.time_ns() // 1_000_000, "CloudWatchMetrics": [directive]},
-            **dimensions,
-            **members,
-            **{name: [value] for name, (_, value) in known.items()},
-        }
-        sys.stdout.write(to_json(record).decode() + "\n")
+        directives: list[dict[str, Any]] = []
+        values: dict[str, list[float]] = {}
+        for names, some in metrics.items():
+            known = {name: (unit, value) for name, (unit, value) in some.items() if value is not None}
+            directives.append(
+                {
+                    "Namespace": self.namespace,
+                    "Dimensions": [names],
+                    "Metrics": [{"Name": name, "Unit": unit} for name, (unit, _) in known.items()],
+                }
+            )
+            values |= {name: [value] for name, (_, value) in known.items()}
+        known_told = {name: value for name, value in told.items() if value is not None}
+        about = {"Timestamp": time.time_ns() // 1_000_000, "CloudWatchMetrics": directives}
+        sys.stdout.write(to_json({**known_told, "_aws": about, **dimensions, **values}).decode() + "\n")
         sys.stdout.flush()

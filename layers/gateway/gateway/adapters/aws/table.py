@@ -11,7 +11,6 @@ from pydantic_core import from_json, to_json
 
 from gateway.adapters.aws._errors import is_passing
 from gateway.adapters.aws.clients import Clients
-from gateway.adapters.aws.threads import see_through
 from gateway.adapters.aws.wire.client import WireClient, read_refusal
 from gateway.adapters.aws.wire.errors import AwsRefusal, TransportFailed
 from gateway.application.ports import Clock
@@ -120,7 +119,7 @@ class Table:
                 await self.clock.sleep(pause_s * (0.5 + self.clock.jitter()))
                 pause_s *= 2
             try:
-                return await see_through(_send(client, operation, body))
+                return await _send(client, operation, body)
             except TransportFailed:
                 continue  # it may have taken effect: every write of ours can be repeated
             except AwsRefusal as error:
@@ -130,7 +129,7 @@ class Table:
 
 async def _send(client: WireClient, operation: str, body: bytes) -> dict[str, Any]:
     headers = {"content-type": "application/x-amz-json-1.0", "x-amz-target": f"DynamoDB_20120810.{operation}"}
-    answer = await client.post("/", headers, body, timeout_s=TIMEOUT_S, repeatable=True)
+    answer = await client.post("/", headers, body, timeout_s=TIMEOUT_S, repeatable=True, seen_through=True)
     try:
         if answer.status != 200:
             raise await read_refusal(answer, operation, most_bytes=_MOST_BYTES, timeout_s=TIMEOUT_S)

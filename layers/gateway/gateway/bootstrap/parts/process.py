@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from functools import cached_property
 from typing import Self
@@ -54,8 +53,9 @@ class Process:
 
     @cached_property
     def telemetry(self) -> Telemetry:
-        return Telemetry(self.start_logging(), self.settings.metrics_namespace)
+        self.start_logging()
+        return Telemetry(self.settings.metrics_namespace)
 
-    def start_logging(self) -> logging.Logger:
+    def start_logging(self) -> None:
         """JSON logs for this process."""
-        return start_logging(self.settings.log_level)
+        start_logging(self.settings.log_level)

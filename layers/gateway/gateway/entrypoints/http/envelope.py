@@ -9,7 +9,7 @@ import logging
 import re
 from collections.abc import Callable
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -21,14 +21,16 @@ logger = logging.getLogger(__name__)
 
 REQUEST_ID = "x-request-id"
 _SANE_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
-_CORS = {
-    "access-control-allow-origin": "*",
-    "access-control-expose-headers": (
-        "x-request-id, x-ignored-params, x-search-status, retry-after, x-ratelimit-limit-requests,"
-        " x-ratelimit-remaining-requests, x-ratelimit-reset-requests, x-ratelimit-limit-tokens,"
-        " x-ratelimit-remaining-tokens, x-ratelimit-reset-tokens"
+_REQUEST_ID_NAME = REQUEST_ID.encode()
+_CORS = (
+    (b"access-control-allow-origin", b"*"),
+    (
+        b"access-control-expose-headers",
+        b"x-request-id, x-ignored-params, x-search-status, retry-after, x-ratelimit-limit-requests,"
+        b" x-ratelimit-remaining-requests, x-ratelimit-reset-requests, x-ratelimit-limit-tokens,"
+        b" x-ratelimit-remaining-tokens, x-ratelimit-reset-tokens",
     ),
-}
+)
 _PREFLIGHT = {
     "access-control-allow-methods": "GET, POST, DELETE, OPTIONS",
     "access-control-max-age": "86400",
@@ -59,10 +61,7 @@ class Envelope:
             nonlocal started
             if message["type"] == "http.response.start":
                 started = True
-                answer = MutableHeaders(scope=message)
-                answer[REQUEST_ID] = request_id
-                for name, value in _CORS.items():
-                    answer[name] = value
+                message["headers"] = [*message.get("headers", ()), (_REQUEST_ID_NAME, request_id.encode()), *_CORS]
             await send(message)
 
         if scope["method"] == "OPTIONS":

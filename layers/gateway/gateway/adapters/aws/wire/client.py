@@ -35,9 +35,18 @@ class WireClient:
         self._lock = threading.Lock()
 
     async def post(
-        self, path: str, headers: Mapping[str, str], body: bytes, *, timeout_s: float, repeatable: bool
+        self,
+        path: str,
+        headers: Mapping[str, str],
+        body: bytes,
+        *,
+        timeout_s: float,
+        repeatable: bool,
+        seen_through: bool = False,
     ) -> Answer:
         """The answer's status and headers are there; its body comes by itself. Whoever asked closes it.
+
+        Once the request is out, an answer that is `seen_through` is waited for by a cancelled caller too (`Answer`).
 
         A kept connection may turn out to be dead by the request that was put on it. Where nothing of an answer has
         come, the request is sent once more on a new one: always if it is `repeatable`, else only if it had not left
@@ -54,17 +63,17 @@ class WireClient:
             now_s=time.time(),
         )
         told = {**signed, "user-agent": USER_AGENT, "content-length": str(len(body))}
-        head = "".join(f"{name}: {value}\r\n" for name, value in told.items())
+        head = "".join([f"{name}: {value}\r\n" for name, value in told.items()])
         request = f"POST {path} HTTP/1.1\r\n{head}\r\n".encode("latin-1") + body
         pool = await self._pool()
         connection, used_before = await pool.take()
         try:
-            return await _opened(connection.ask(request), timeout_s)
+            return await _opened(connection.ask(request, seen_through=seen_through), timeout_s)
         except ConnectionLost as lost:
             if lost.heard or not used_before or (lost.taken and not repeatable):
                 raise
         connection = await pool.take_new()
-        return await _opened(connection.ask(request), timeout_s)
+        return await _opened(connection.ask(request, seen_through=seen_through), timeout_s)
 
     @property
     def working(self) -> int:

@@ -10,6 +10,7 @@ import asyncio
 import select
 from collections import deque
 from collections.abc import Callable
+from math import inf
 from typing import cast
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
@@ -24,20 +25,30 @@ _OK = 200
 
 
 class Answer:
-    """What comes back for one request. Whoever asked closes it."""
+    """What comes back for one request. Whoever asked closes it.
 
-    __slots__ = ("_body", "_connection", "_draining", "_failure", "_held", "_waiter", "complete", "headers", "status")
+    One that is `seen_through` is waited for by a caller who is cancelled meanwhile too, and he is told behind it: what
+    undoes a write must not overtake it.
+    """
 
-    def __init__(self, connection: Connection) -> None:
+    __slots__ = (
+        "_body", "_cancelled", "_connection", "_draining", "_failure", "_held", "_seen_through", "_waiter", "_woken",
+        "complete", "headers", "status",
+    )  # fmt: skip
+
+    def __init__(self, connection: Connection, *, seen_through: bool = False) -> None:
         self.status = 0
         self.headers: dict[bytes, bytes] = {}
         """By lower-case name; of a repeated one the last."""
         self.complete = False
         self._connection = connection
+        self._seen_through = seen_through
+        self._cancelled = False
         self._body: deque[bytes] = deque()
         self._held = 0
         self._failure: TransportFailed | None = None
         self._waiter: asyncio.Future[None] | None = None
+        self._woken = False
         self._draining: asyncio.TimerHandle | None = None
 
     async def opened(self, *, timeout_s: float) -> None:
@@ -45,6 +56,7 @@ class Answer:
         if not self.status and self._failure is None:
             await self._wait(timeout_s)
         if not self.status:
+            self._tell_cancelled()
             raise self._failure or AnswerTimeout("no answer")
 
     async def read(self, *, timeout_s: float) -> list[bytes] | None:
@@ -67,11 +79,14 @@ class Answer:
     async def whole(self, *, most_bytes: int, timeout_s: float) -> bytes:
         """The body. Raises TransportFailed where it is larger, or silent for so long."""
         body = bytearray()
-        while parts := await self.read(timeout_s=timeout_s):
-            for part in parts:
-                body += part
-            if len(body) > most_bytes:
-                raise TransportFailed(f"an answer of more than {most_bytes} bytes")
+        try:
+            while parts := await self.read(timeout_s=timeout_s):
+                for part in parts:
+                    body += part
+                if len(body) > most_bytes:
+                    raise TransportFailed(f"an answer of more than {most_bytes} bytes")
+        finally:
+            self._tell_cancelled()
         if parts is None:
             raise AnswerTimeout("silence within an answer")
         return bytes(body)
@@ -92,24 +107,37 @@ class Answer:
 
     async def _wait(self, timeout_s: float) -> None:
         loop = asyncio.get_running_loop()
-        self._waiter = loop.create_future()
-        timer = loop.call_later(timeout_s, self._wake)
+        self._connection.watch(loop, loop.time() + timeout_s)
+        self._woken = False
         try:
-            await self._waiter
+            while not self._woken:
+                self._waiter = loop.create_future()
+                try:
+                    await self._waiter
+                except asyncio.CancelledError:
+                    if not self._seen_through:
+                        raise
+                    self._cancelled = True
         finally:
-            timer.cancel()
+            self._connection.rest()
             self._waiter = None
 
-    def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
+    def _tell_cancelled(self) -> None:
+        if self._cancelled:
+            raise asyncio.CancelledError
 
     # what the connection tells
+
+    def wake(self) -> None:
+        """Something has come, or the time for it is over."""
+        self._woken = True
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
 
     def begin(self, status: int) -> None:
         """The head is there."""
         self.status = status
-        self._wake()
+        self.wake()
 
     def take(self, data: bytes) -> bool:
         """A part of the body; tells whether there is room for more."""
@@ -117,19 +145,19 @@ class Answer:
             return True
         self._body.append(data)
         self._held += len(data)
-        self._wake()
+        self.wake()
         return self._held <= HIGH_WATER
 
     def end(self) -> None:
         """The body has ended."""
         self.complete = True
-        self._wake()
+        self.wake()
         self._stop_draining()
 
     def fail(self, failure: TransportFailed) -> None:
         """Nothing more will come."""
         self._failure = failure
-        self._wake()
+        self.wake()
         self._stop_draining()
 
     def _stop_draining(self) -> None:
@@ -155,19 +183,36 @@ class Connection(asyncio.Protocol):
         self._reusable = True
         self._lost = False
         self._head_bytes = 0
+        self._timer: asyncio.TimerHandle | None = None
+        self._wake_s = inf
 
-    def ask(self, request: bytes) -> Answer:
+    def ask(self, request: bytes, *, seen_through: bool = False) -> Answer:
         """Sends a request whose answer has not been closed when the next one goes out: never."""
         assert self._answer is None, "one request at a time"
         self._heard = False
         self._ends_with_connection = False
         self._head_bytes = 0
-        self._answer = answer = Answer(self)
+        self._answer = answer = Answer(self, seen_through=seen_through)
         if self._lost:
             answer.fail(ConnectionLost("the connection was closed at once", heard=False, taken=False))
         else:
             self._transport.write(request)
         return answer
+
+    def watch(self, loop: asyncio.AbstractEventLoop, until_s: float) -> None:
+        """Has whoever waits for the answer woken when the loop's time is `until_s`, or told another by then.
+
+        One timer does for all waits of a connection: nearly all end long before it, and making one costs more than
+        looking at the clock.
+        """
+        self._wake_s = until_s
+        if self._timer is None or self._timer.when() > until_s:
+            self._stop_timer()
+            self._timer = loop.call_at(until_s, self._look_at_the_clock, loop)
+
+    def rest(self) -> None:
+        """Nobody waits."""
+        self._wake_s = inf
 
     def is_alive(self) -> bool:
         """Whether a request may be sent: the socket is open, and no end or surplus lies in it unread.
@@ -197,6 +242,18 @@ class Connection(asyncio.Protocol):
         """Closes the socket now; whoever is at the other end sees it at once."""
         self._transport.abort()
 
+    def _look_at_the_clock(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._timer = None
+        if self._wake_s > loop.time():
+            if self._wake_s < inf:
+                self.watch(loop, self._wake_s)
+        elif self._answer is not None:
+            self._answer.wake()
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+
     # asyncio.Protocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -220,6 +277,7 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         self._lost = True
+        self._stop_timer()
         if (answer := self._asked()) is not None:
             if error is None and self._ends_with_connection:
                 answer.end()

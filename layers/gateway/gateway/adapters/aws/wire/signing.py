@@ -6,6 +6,7 @@ import hmac
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import sha256
 from urllib.parse import quote
 
@@ -23,12 +24,12 @@ class Credentials:
 
 
 class Signer:
-    """Signs for one service in one region. The key that a day's signatures are made with is derived once."""
+    """Signs for one service in one region. What a day's signatures have in common is derived once."""
 
     def __init__(self, *, service: str, region: str) -> None:
         self._service = service
         self._region = region
-        self._derived: tuple[tuple[str, str], bytes] = (("", ""), b"")
+        self._derived: tuple[tuple[str, str], str, bytes] = (("", ""), "", b"")
 
     def sign(
         self,
@@ -45,43 +46,44 @@ class Signer:
 
         The host must be among the headers; `path` and `query` are as they go over the wire, already quoted.
         """
-        timestamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now_s))
+        timestamp = _timestamp(int(now_s))
         signed = {name.lower(): value for name, value in headers.items()}
         signed["x-amz-date"] = timestamp
         if credentials.session_token:
             signed["x-amz-security-token"] = credentials.session_token
         named = sorted(signed)
         names = ";".join(named)
-        lines = [f"{name}:{' '.join(signed[name].split())}" for name in named]
-        request = "\n".join(
-            [
-                method,
-                quote(_normal(path), safe="/~"),
-                _canonical_query(query),
-                *lines,
-                "",
-                names,
-                sha256(body).hexdigest(),
-            ]
-        )
-        date = timestamp[:8]
-        scope = f"{date}/{self._region}/{self._service}/aws4_request"
+        lines = "".join([f"{name}:{' '.join(signed[name].split())}\n" for name in named])
+        target = f"{_canonical_path(path)}\n{_canonical_query(query)}"
+        request = f"{method}\n{target}\n{lines}\n{names}\n{sha256(body).hexdigest()}"
+        scope, key = self._of_day(credentials.secret_access_key, timestamp[:8])
         to_sign = f"{ALGORITHM}\n{timestamp}\n{scope}\n{sha256(request.encode()).hexdigest()}"
-        key = self._key(credentials.secret_access_key, date)
         signature = hmac.digest(key, to_sign.encode(), "sha256").hex()
         signed["authorization"] = (
             f"{ALGORITHM} Credential={credentials.access_key_id}/{scope}, SignedHeaders={names}, Signature={signature}"
         )
         return signed
 
-    def _key(self, secret: str, date: str) -> bytes:
-        made_of, key = self._derived
+    def _of_day(self, secret: str, date: str) -> tuple[str, bytes]:
+        """The scope of a day's signatures, and the key that they are made with."""
+        made_of, scope, key = self._derived
         if made_of != (secret, date):
+            scope = f"{date}/{self._region}/{self._service}/aws4_request"
             key = f"AWS4{secret}".encode()
-            for part in (date, self._region, self._service, "aws4_request"):
+            for part in scope.split("/"):
                 key = hmac.digest(key, part.encode(), "sha256")
-            self._derived = ((secret, date), key)
-        return key
+            self._derived = ((secret, date), scope, key)
+        return scope, key
+
+
+@lru_cache(maxsize=4)
+def _timestamp(now_s: int) -> str:
+    return time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now_s))
+
+
+@lru_cache(maxsize=64)
+def _canonical_path(path: str) -> str:
+    return quote(_normal(path), safe="/~")
 
 
 def _normal(path: str) -> str:
