@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
 
-from benchmarks.processes import ROOT, free_port, plain_environment, run
+from benchmarks.processes import ROOT, plain_environment, run
 from benchmarks.rivals import LITELLM
 from benchmarks.targets import chat_command
+from tests.support.ports import free_port
 
 _CPU = "import time;t=time.process_time();{};print(time.process_time()-t)"
 _OURS = "import app;app.app.app"

@@ -30,13 +30,6 @@ class Running:
         return f"http://127.0.0.1:{self.port}"
 
 
-def free_port() -> int:
-    """A port that nobody listened on a moment ago."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
-        return port
-
-
 @contextmanager
 def run(
     command: Sequence[str], *, port: int | None = None, environment: Mapping[str, str], folder: Path = ROOT

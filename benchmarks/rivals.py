@@ -14,9 +14,10 @@ from pathlib import Path
 
 from benchmarks.bedrock import MODEL_ID
 from benchmarks.client import Target
-from benchmarks.processes import ROOT, Running, free_port, plain_environment, run
+from benchmarks.processes import ROOT, Running, plain_environment, run
 from benchmarks.table import MODEL
 from infra.local.credentials import local_environment
+from tests.support.ports import free_port
 
 PEERS = ROOT / "build" / "bench"
 LITELLM = PEERS / "litellm" / "bin" / "litellm"

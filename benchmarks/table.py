@@ -15,10 +15,11 @@ from gateway.bootstrap.parts.administering import Administering
 from gateway.config import Settings
 from gateway.domain.keys import format_key
 
-from benchmarks.processes import ROOT, Running, free_port, run
+from benchmarks.processes import ROOT, Running, run
 from infra.local.credentials import ACCOUNT_ID, REGION, STACK_NAME, local_environment
 from infra.local.resources import Resources
 from infra.local.template import load_template
+from tests.support.ports import free_port
 
 MODEL = "smollm2-135m-instruct"
 KEY = format_key(account_id="benchaccount", key_id="benchkey", secret="OpensOnlyATableOnOneOwnMachine00")

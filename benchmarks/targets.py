@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from benchmarks.client import Target
-from benchmarks.processes import ROOT, Running, free_port, plain_environment, run
+from benchmarks.processes import ROOT, Running, plain_environment, run
 from benchmarks.table import KEY, MODEL, Table, stack_environment
 from infra.local.credentials import STACK_NAME
+from tests.support.ports import free_port
 
 ENDPOINT = f"{STACK_NAME}-{MODEL}"
 

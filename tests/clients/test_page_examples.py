@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -24,6 +23,7 @@ from gateway.domain.keys import format_key
 
 from tests.clients import page_examples
 from tests.support.local_stack import LocalStack, bearer, model_file
+from tests.support.ports import free_port
 from tests.support.search_servers import IMAGES, PAGES, Searxng, search_server
 
 KEY = format_key(account_id="pageaccount1", key_id="pagekey1", secret="OnlyForThePageExamplesOnLoopback")
@@ -42,19 +42,12 @@ pytestmark = pytest.mark.timeout(300)
 Runs = dict[str, "subprocess.CompletedProcess[str]"]
 
 
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
-
-
 @pytest.fixture(scope="module")
 def page_stack() -> Iterator[LocalStack]:
     """A stack with every setting that README names, and a search back end on loopback."""
     with search_server(Searxng()) as search:
         settings = {
-            "PORT": str(_free_port()),
+            "PORT": str(free_port()),
             "API_KEY": KEY,
             "MODEL_PATHS": ",".join(f"{id_}={model_file()}" for id_ in ("gemma-3-12b-it-qat", "gemma-3-27b-it-qat")),
             "SEARCH_BACKEND": "searxng",

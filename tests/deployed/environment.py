@@ -20,6 +20,7 @@ from typing import Any
 
 from tests.deployed.runtime_api import RuntimeApi
 from tests.support.http_client import request
+from tests.support.ports import free_port
 from tests.support.stack import Stack
 
 ROOT = Path(__file__).parents[2]
@@ -71,7 +72,7 @@ def variables_of(stack: Stack, name: str) -> dict[str, str]:
 @contextmanager
 def chat_process(variables: Mapping[str, str], *, state: Path) -> Iterator[int]:
     """`run.sh` without the adapter: the port on which it would ask."""
-    port = _free_port()
+    port = free_port()
     task_root = ROOT / "functions/chat"
     environment = function_environment(variables, python=isolated_python(state / "bin"), task_root=task_root)
     with (state / "chat.log").open("wb") as log:
@@ -97,7 +98,7 @@ def chat_environment(variables: Mapping[str, str], *, state: Path) -> Iterator[R
     api = RuntimeApi()
     task_root = ROOT / "functions/chat"
     environment = function_environment(variables, python=isolated_python(state / "bin"), task_root=task_root)
-    environment |= {"AWS_LAMBDA_RUNTIME_API": api.address, "AWS_LWA_PORT": str(_free_port()), "_HANDLER": "run.sh"}
+    environment |= {"AWS_LAMBDA_RUNTIME_API": api.address, "AWS_LWA_PORT": str(free_port()), "_HANDLER": "run.sh"}
     with (state / "chat.log").open("wb") as log:
         # /opt/bootstrap, the exec wrapper, starts this file; the adapter is an extension, started by Lambda itself
         commands = [[str(task_root / "run.sh")], [str(ADAPTER)]]
@@ -118,27 +119,20 @@ def chat_environment(variables: Mapping[str, str], *, state: Path) -> Iterator[R
                 process.wait()
 
 
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
-
-
 class EmulatedFunction:
     """A function with a `handler.py` under the runtime emulator of the SAM CLI, which plays the Lambda service."""
 
     def __init__(self, folder: Path, variables: Mapping[str, str], *, state: Path) -> None:
         environment = function_environment(variables, python=isolated_python(state / "bin"), task_root=folder)
         environment["PYTHONPATH"] += f":{_runtime_folder(state / 'runtime')}"
-        self._port = _free_port()
+        self._port = free_port()
         self.log = state / "function.log"
         with self.log.open("wb") as log:
             self._process = subprocess.Popen(
                 [
                     str(_emulator()),
                     f"--runtime-interface-emulator-address=127.0.0.1:{self._port}",
-                    f"--runtime-api-address=127.0.0.1:{_free_port()}",
+                    f"--runtime-api-address=127.0.0.1:{free_port()}",
                     str(state / "bin/python3"),
                     "-m",
                     "awslambdaric",

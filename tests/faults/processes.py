@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from infra.local.functions import Function
+from tests.support.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 _PATIENCE_S = 90
@@ -53,7 +54,7 @@ class Nursery:
 
     def serve(self, folder: Path, environment: Mapping[str, str]) -> Process:
         """The function in `folder` under its own start script, listening."""
-        port = _free_port()
+        port = free_port()
         process = self._start({"serve": str(folder), "port": port}, environment, ahead_s=0)
         process.port = port
         process.wait_until_it_listens()
@@ -143,9 +144,3 @@ class Process:
             return bool(select.select([descriptor], [], [], seconds)[0])
         finally:
             os.close(descriptor)
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-        return port

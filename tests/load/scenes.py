@@ -17,13 +17,14 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.machine import rss_mb
-from benchmarks.processes import free_port, plain_environment, run
+from benchmarks.processes import plain_environment, run
 from tests.faults.nursery import JUMP_S
 from tests.faults.processes import Process
 from tests.faults.steps import Fault
 from tests.faults.wire import Tap, Wire, run_tap
 from tests.faults.world import MODEL, SLOTS, World
 from tests.load.client import Caller, Told
+from tests.support.ports import free_port
 from tests.support.stack import OpenedAccount
 
 Numbers = dict[str, Any]

@@ -10,6 +10,8 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
+from tests.support.ports import free_port
+
 FOLDER = Path(__file__).parents[2] / "functions" / "chat"
 _START_S = 30
 
@@ -19,7 +21,7 @@ class ChatProcess:
 
     def __init__(self, environment: Mapping[str, str], *, log: Path) -> None:
         self._log = log
-        self.port = _free_port()
+        self.port = free_port()
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         with log.open("wb") as output:
             self._process = subprocess.Popen(
@@ -47,9 +49,3 @@ class ChatProcess:
             else:
                 return
         raise RuntimeError(f"the chat function did not start: {self.stop()}")
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-        return port
