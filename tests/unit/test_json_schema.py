@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import json
 import re
+import sys
+from collections.abc import Callable
 from decimal import Decimal
 from random import Random
 from typing import Any
@@ -158,6 +160,11 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"type": "string", "pattern": r"[^\x00-\uffff\S]"}, "/pattern"),
     ({"enum": ["a"], "pattern": "a"}, "/pattern"),
     ({"allOf": [{"format": "date"}, {"format": "uuid"}]}, "/format"),
+    ({"$defs": {"d": {"type": "object", "anyOf": [{}, {"$ref": "#/$defs/d"}]}}, "$ref": "#/$defs/d"}, "/$defs/d/anyOf"),
+    (
+        {"$defs": {"d": {"type": "object", "oneOf": [{"$ref": "#/$defs/d"}]}}, "anyOf": [{"$ref": "#/$defs/d"}]},
+        "/$defs/d/oneOf",
+    ),
     ({"type": "object", "minProperties": 2}, "/minProperties"),
     ({"properties": {"a": {}, "b": {}, "c": {}}, "maxProperties": 2}, "/maxProperties"),
     ({"type": "object", "properties": {"a": {}}, "propertyNames": {"maxLength": 3}}, "/propertyNames"),
@@ -188,6 +195,34 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
 def samples(schema: Any, *, seed: int = 0, count: int = 12) -> list[Any]:
     """What a model could answer under the schema."""
     return answers(normalise(schema, param="schema"), seed=seed, count=count)
+
+
+CHAINS: dict[str, Callable[[dict[str, str]], dict[str, Any]]] = {
+    "beside": lambda link: {**link, "minLength": 1},
+    "allOf": lambda link: {"allOf": [link]},
+    "anyOf": lambda link: {"type": ["string", "object"], "anyOf": [link, {"type": "string"}]},
+    "oneOf": lambda link: {"oneOf": [link, {"type": "null"}]},
+    "dependentSchemas": lambda link: {"type": "object", "dependentSchemas": {"a": link}},
+    "not": lambda link: {"not": {"anyOf": [link]}},
+    "properties": lambda link: {"type": "object", "properties": {"a": {**link, "minProperties": 0}}, "required": ["a"]},
+    "items": lambda link: {"type": "array", "items": link, "minItems": 1, "uniqueItems": True},
+    "additionalProperties": lambda link: {"type": "object", "additionalProperties": link, "minProperties": 1},
+}
+
+
+@pytest.mark.parametrize("name", CHAINS)
+@pytest.mark.parametrize("last", [{"type": "string"}, {"type": "object"}])
+def test_a_chain_of_definitions_longer_than_the_interpreter_s_stack_is_enforced_or_refused(
+    name: str, last: dict[str, Any]
+) -> None:
+    links = [CHAINS[name]({"$ref": f"#/$defs/d{number + 1}"}) for number in range(sys.getrecursionlimit())]
+    definitions = {f"d{number}": link for number, link in enumerate([*links, last])}
+    try:
+        core = normalise({"$ref": "#/$defs/d0", "$defs": definitions}, param="schema")
+    except InvalidRequest as refused:
+        assert "can't be enforced" in refused.message  # noqa: PT017 - an outcome, not the subject
+    else:
+        assert grammar_of(core).startswith("root ::= ")
 
 
 def answers(core: Any, *, again: Any = None, seed: int = 0, count: int = 12) -> list[Any]:

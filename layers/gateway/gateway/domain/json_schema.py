@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import Any, NoReturn
 from urllib.parse import unquote
@@ -37,6 +38,8 @@ Core = dict[str, Any]
 LARGEST_BYTES = 256 * 1024
 DEEPEST = 40
 MOST_NODES = 4_000
+MOST_TURNS = 8
+"""How often a branch may stand within itself at one place: more than this is for ever."""
 
 REFUSED = {
     "if": "conditions",
@@ -98,6 +101,7 @@ class _Lowering:
         self._definitions: dict[str, Core] = {}
         self._nodes = 0
         self._depth = 0
+        self._branches: list[str] = []
 
     def run(self) -> Core:
         try:
@@ -116,13 +120,33 @@ class _Lowering:
 
     def lower(self, schema: Schema, at: str) -> Core:
         """The core of a schema at this JSON pointer. Raises Never where nothing satisfies it."""
+        branches, self._branches = self._branches, []
+        try:
+            with self._one_deeper(at):
+                if isinstance(schema, Mapping) and (name := self._plain_reference(schema, at)):
+                    return {"$ref": f"#/$defs/{name}"}
+                return self._lower_flat(self._flat(schema, at), at)
+        finally:
+            self._branches = branches
+
+    def _lower_branch(self, flat: Flat, pointer: str) -> Core:
+        """The core of what holds together at the place of a union when this branch of it is taken."""
+        if self._branches.count(pointer) == MOST_TURNS:
+            self._refuse(pointer.rpartition("/")[0], "it leads back to itself")
+        self._branches.append(pointer)
+        try:
+            with self._one_deeper(pointer):
+                return self._lower_flat(flat, pointer)
+        finally:
+            self._branches.pop()
+
+    @contextmanager
+    def _one_deeper(self, at: str) -> Iterator[None]:
         self._depth += 1
         if self._depth > DEEPEST:
             self._refuse(at, f"the schema is nested deeper than {DEEPEST}")
         try:
-            if isinstance(schema, Mapping) and (name := self._plain_reference(schema, at)):
-                return {"$ref": f"#/$defs/{name}"}
-            return self._lower_flat(self._flat(schema, at), at)
+            yield
         finally:
             self._depth -= 1
 
@@ -188,7 +212,7 @@ class _Lowering:
             [
                 partial(self.lower, branch, pointer)
                 if alone and pointer not in changed
-                else partial(self._lower_flat, met[pointer], pointer)
+                else partial(self._lower_branch, met[pointer], pointer)
                 for branch, pointer in union.branches
             ],
             at,
@@ -210,11 +234,7 @@ class _Lowering:
         if values is not None:
             flat.keywords["enum"] = values
         if "$ref" in keywords:
-            pointer = keywords["$ref"]
-            if pointer in seen:
-                self._refuse(f"{at}/$ref", "it leads back to itself")
-            target = self._flat(self._target(pointer, at), unquote(pointer[1:]), (*seen, pointer))
-            flat = self._meet(flat, target, at)
+            flat = self._meet(flat, self._followed(keywords["$ref"], at, seen), at)
         for index, part in enumerate(keywords.get("allOf", ())):
             flat = self._meet(flat, self._flat(part, f"{at}/allOf/{index}", seen), at)
         if "not" in keywords:
@@ -230,6 +250,14 @@ class _Lowering:
                 present = both({"required": [name]}, demanded)
                 flat.unions.append(Union("anyOf", ((present, f"{at}/{key}/{name}"), (without, at))))
         return flat
+
+    def _followed(self, pointer: str, at: str, seen: tuple[str, ...]) -> Flat:
+        """What the schema that a reference leads to demands."""
+        if pointer in seen:
+            self._refuse(f"{at}/$ref", "it leads back to itself")
+        if len(seen) == DEEPEST:
+            self._refuse(f"{at}/$ref", f"it leads through more than {DEEPEST} references")
+        return self._flat(self._target(pointer, at), unquote(pointer[1:]), (*seen, pointer))
 
     def _negated(self, schema: Schema, at: str) -> Flat:
         """What does not satisfy a schema that only names types or properties."""
