@@ -24,6 +24,7 @@ class Judge:
         rules = {name: self._telling(kind.VALIDATORS[name]) for name in ("enum", "const") if name in kind.VALIDATORS}
         rules |= {"pattern": self._telling(_judge_pattern), "format": self._unless_told(kind.VALIDATORS["format"])}
         self._told: set[str] = set()
+        self._listens = False
         self._validator = jsonschema.validators.extend(kind, rules)(schema, format_checker=formats)
 
     def check_schema(self, schema: Any) -> None:
@@ -38,8 +39,10 @@ class Judge:
     def iter_errors(self, value: Any) -> Iterator[jsonschema.ValidationError]:
         """What is wrong with it."""
         self._told.clear()
+        self._listens = True  # which strings are told what to be; no format ends that early
         for _ in self._validator.iter_errors(value):
-            pass  # only to see which strings are told what to be
+            pass
+        self._listens = False
         yield from self._validator.iter_errors(value)
 
     def _telling(self, rule: Rule) -> Rule:
@@ -52,7 +55,7 @@ class Judge:
 
     def _unless_told(self, rule: Rule) -> Rule:
         def judge(validator: Any, keyword: Any, value: Any, schema: Any) -> Iterator[jsonschema.ValidationError]:
-            if not (isinstance(value, str) and value in self._told):
+            if not self._listens and not (isinstance(value, str) and value in self._told):
                 yield from rule(validator, keyword, value, schema) or ()
 
         return judge
