@@ -34,4 +34,6 @@ def is_enforced(keywords: Mapping[str, Any]) -> bool:
     known = FORMATS.get(keywords["format"])
     if known is None or keywords.keys() & {"pattern", "enum", "const"}:
         return False
+    if not keywords.keys() & {"minLength", "maxLength"}:
+        return True
     return fit(parse_pattern(known), int(keywords.get("minLength", 0)), keywords.get("maxLength")) is not None

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
+from functools import cache
 from typing import Any
 
 from gateway.domain.json_numbers import Bound, integer_rule, number_rule
@@ -51,6 +52,7 @@ def grammar_of(core: Core) -> str:
 class _Writer:
     def __init__(self) -> None:
         self.rules: dict[str, str] = {}
+        self._matching = cache(_matching)  # a schema has the same format in many places
 
     def rule(self, core: Core) -> str:
         """The body of a rule for `core`."""
@@ -60,12 +62,20 @@ class _Writer:
             "enum": lambda core: " | ".join(_literal(_dumped(value)) for value in core["enum"]),
             "object": self._object,
             "array": self._array,
-            "string": _string,
+            "string": self._string,
             "integer": _numeric,
             "number": _numeric,
         }
         form = next((key for key in ("$ref", "anyOf", "enum") if key in core), core.get("type", "value"))
         return writers[form](core) if form in writers else str(form)
+
+    def _string(self, core: Core) -> str:
+        least, most = core.get("minLength", 0), core.get("maxLength")
+        if "pattern" in core:
+            return self._matching(core["pattern"], least, most)
+        if not least and most is None:
+            return "string"
+        return rf'"\"" {repeat_rule("char", least, most)} "\""' if most != 0 else r'"\"\""'
 
     def _named(self, core: Core) -> str:
         """A reference to a rule of its own, so that rules stay short and are shared."""
@@ -83,7 +93,7 @@ class _Writer:
         least, most = core.get("minProperties", 0), core.get("maxProperties")
         if not values and not patterns and not least and most is None:
             return "object"
-        keys = {_string({"pattern": p}): v for p, v in patterns.items()} if patterns else {"string": values}
+        keys = {self._string({"pattern": p}): v for p, v in patterns.items()} if patterns else {"string": values}
         members = self._add(" | ".join(f'{key} ":" ws {self._named(value)}' for key, value in keys.items()))
         return _enclosed("{", _list(members, least, most), "}")
 
@@ -143,15 +153,11 @@ def _list(item: str, least: int, most: int | None) -> str:
     return several if least else f"({several})?"
 
 
-def _string(core: Core) -> str:
-    least, most = core.get("minLength", 0), core.get("maxLength")
-    if "pattern" in core:
-        node = fit(parse_pattern(core["pattern"]), least, most)
-        assert node is not None, "normalise keeps no pattern that its lengths rule out"
-        return rf'"\"" {rule_of(node)} "\""'
-    if not least and most is None:
-        return "string"
-    return rf'"\"" {repeat_rule("char", least, most)} "\""' if most != 0 else r'"\"\""'
+def _matching(pattern: str, least: int, most: int | None) -> str:
+    """A string of so many characters that the pattern allows."""
+    node = fit(parse_pattern(pattern), least, most)
+    assert node is not None, "normalise keeps no pattern that its lengths rule out"
+    return rf'"\"" {rule_of(node)} "\""'
 
 
 def _numeric(core: Core) -> str:

@@ -8,11 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 
 Ranges = tuple[tuple[int, int], ...]
 
 LONGEST_REPEAT = 20_000
 """Repeats are cut to this many characters: more than any answer has, and a bound on the grammar's size."""
+
+KEPT_LENGTH = 512
+"""A pattern up to this long is kept once it is read: schemas have the same few, and their formats', many times over,
+and each is read for what it allows and again for its grammar."""
 
 _BLOCK = 50
 
@@ -75,11 +80,18 @@ Node = Characters | Anchor | Sequence | Choice | Repeat
 
 def parse_pattern(pattern: str) -> Node:
     """The whole string that `pattern` allows, anchors resolved. Raises UnsupportedPattern."""
+    return _kept(pattern) if len(pattern) <= KEPT_LENGTH else _parsed(pattern)
+
+
+def _parsed(pattern: str) -> Node:
     parser = _Parser(pattern)
     node = parser.choice()
     if not parser.done:
         raise UnsupportedPattern("unbalanced )")
     return _anchored(node)
+
+
+_kept = lru_cache(maxsize=128)(_parsed)
 
 
 def width(node: Node) -> tuple[int, int | None]:
